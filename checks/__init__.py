@@ -1,0 +1,1 @@
+"""Measure targets and remember what was measured. Knows neither Django nor Apprise."""

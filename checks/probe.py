@@ -1,0 +1,165 @@
+"""One probe: the kind's coroutine under one deadline, judged by the expectations. Never raises for a target's fault."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from checks import clock, expect
+from checks.result import OURS, Failure, Observation, Outcome, Phases, Reason, Result
+from checks.spec import MonitorSpec, ProbedSpec
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Where the time of one probe goes. Phases follow each other; what lies between them is `other`.
+
+    `network.py` calls `mark` at the instant at which a phase ended, taken where the bytes arrived.
+    """
+
+    phases: Phases = field(default_factory=Phases)
+    phase: str = "dns"  # the phase that is running
+    started_ns: int = field(default_factory=clock.monotonic_ns)
+    last_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self.last_ns = self.started_ns
+
+    def mark(self, phase: str, following: str, at_ns: int | None = None) -> None:
+        """`phase` ended at `at_ns` (now, by default), and `following` began."""
+        at_ns = clock.monotonic_ns() if at_ns is None else at_ns
+        self.phases.add(phase, at_ns - self.last_ns)
+        self.last_ns = at_ns
+        self.phase = following
+
+
+@dataclass(slots=True, kw_only=True)
+class ProbeContext:
+    """What a probe gets from whoever runs it. `lag` tells by how many seconds our own loop is late."""
+
+    resources: Any  # checks.network.Resources: resolver, guard, TLS contexts; shared by all probes of a process
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    seen: Observation = field(default_factory=Observation)  # filled as the probe goes: a timeout keeps what was seen
+    lag: Callable[[], float] = lambda: 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of monitor: its options and, where it asks by itself, its coroutine.
+
+    The coroutine fills `context.seen` and returns it; it raises `ProbeFailure` to end early with a named failure.
+    """
+
+    spec: type[MonitorSpec]
+    probe: Callable[[Any, ProbeContext], Awaitable[Observation]] | None = None
+
+
+class ProbeFailure(Exception):
+    """A probe ended early, for a reason that has a name."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
+    """The judged result of one probe. Only cancellation passes through; a mistake of ours is the outcome `unknown`."""
+    assert kind.probe is not None  # noqa: S101 - only probed kinds have due times
+    started_at, watch, seen = clock.utcnow(), context.stopwatch, context.seen
+    try:
+        async with asyncio.timeout(spec.timeout):
+            seen = await kind.probe(spec, context)
+    except TimeoutError:
+        seen.failure = _timed_out(spec, context)
+    except ProbeFailure as exc:
+        seen.failure = exc.failure
+    except MemoryError:
+        seen.failure = Failure(reason=Reason.NO_MEMORY, message="this machine is out of memory", phase=watch.phase)
+    except OSError as exc:
+        seen.failure = from_os_error(exc, watch.phase)
+    except Exception as exc:
+        logger.exception("probe of %s raised", spec.slug, extra={"action": "probe_bug", "monitor": spec.slug})
+        message = f"the probe itself failed: {type(exc).__name__}"
+        seen.failure = Failure(reason=Reason.BUG, message=message, phase=watch.phase)
+    seen.complete = seen.complete and (seen.failure is None or seen.failure.reason is Reason.EXPECTATION)
+    latency = watch.last_ns - watch.started_ns if seen.complete else None
+    return judge(spec, seen, Result(outcome=Outcome.UP, started_at=started_at, latency_ns=latency, phases=watch.phases))
+
+
+def _timed_out(spec: ProbedSpec, context: ProbeContext) -> Failure:
+    phase, lag = context.stopwatch.phase, context.lag()
+    if lag > spec.timeout / 5:
+        message = f"no verdict: this worker's own loop was {lag:.1f} s late"
+        return Failure(reason=Reason.LOOP_LATE, message=message, phase=phase)
+    spoken = {
+        "dns": "while resolving the name",
+        "connect": "while connecting",
+        "tls": "during the TLS handshake",
+        "first_byte": "while waiting for the first byte",
+        "transfer": "while reading the answer",
+    }.get(phase, "")
+    return Failure(reason=Reason.TIMEOUT, message=f"timed out after {spec.timeout:g} s {spoken}".rstrip(), phase=phase)
+
+
+_BY_ERRNO = {
+    errno.ECONNREFUSED: (Reason.REFUSED, "the connection was refused"),
+    errno.ECONNRESET: (Reason.RESET, "the connection was reset"),
+    errno.EPIPE: (Reason.RESET, "the connection was closed while we were sending"),
+    errno.ECONNABORTED: (Reason.RESET, "the connection was aborted"),
+    errno.EHOSTUNREACH: (Reason.UNREACHABLE, "the host can't be reached"),
+    errno.ETIMEDOUT: (Reason.TIMEOUT, "the connection timed out"),
+    errno.ENETUNREACH: (Reason.NO_ROUTE, "this machine has no route to that network"),
+    errno.ENETDOWN: (Reason.NO_ROUTE, "this machine's network is down"),
+    errno.EADDRNOTAVAIL: (Reason.NO_ROUTE, "this machine has no address or port left to connect from"),
+    errno.EMFILE: (Reason.NO_DESCRIPTORS, "this process is out of file descriptors"),
+    errno.ENFILE: (Reason.NO_DESCRIPTORS, "this machine is out of file descriptors"),
+    errno.ENOBUFS: (Reason.NO_MEMORY, "this machine is out of network buffers"),
+    errno.ENOMEM: (Reason.NO_MEMORY, "this machine is out of memory"),
+}
+
+
+def from_os_error(exc: OSError, phase: str) -> Failure:
+    """The failure that an operating system's error names; what it does not name is the target's."""
+    reason, message = _BY_ERRNO.get(
+        exc.errno or 0, (Reason.UNREACHABLE, f"the connection failed: {exc.strerror or exc}")
+    )
+    return Failure(reason=reason, message=message, phase=phase)
+
+
+def judge(spec: ProbedSpec, seen: Observation, draft: Result) -> Result:
+    """The result with its outcome: our fault, the target's failure, a missed expectation, a missed `degraded` line."""
+    outcome, failure = Outcome.UP, seen.failure
+    if failure is not None and failure.reason in OURS:
+        outcome = Outcome.UNKNOWN
+    else:
+        facts = {**seen.facts, **{p: ns / 1e9 for p, ns in draft.phases.as_dict().items()}}
+        if draft.latency_ns is not None:
+            facts["latency"] = draft.latency_ns / 1e9
+        failure = failure or expect.first_unmet(spec.expect or spec.default_expect, spec.subjects, facts)
+        outcome = Outcome.DOWN if failure else Outcome.UP
+        if spec.invert:
+            outcome, failure = _inverted(failure)
+        if outcome is Outcome.UP and not spec.invert:
+            failure = expect.first_unmet(spec.degraded, spec.subjects, facts)
+            outcome = Outcome.DEGRADED if failure else Outcome.UP
+    return Result(
+        outcome=outcome,
+        started_at=draft.started_at,
+        latency_ns=draft.latency_ns,
+        phases=draft.phases,
+        failure=failure,
+        evidence=seen.evidence,
+    )
+
+
+def _inverted(failure: Failure | None) -> tuple[Outcome, Failure | None]:
+    if failure is not None:
+        return Outcome.UP, None
+    message = "the probe succeeded, and this monitor is inverted: it is up when the probe fails"
+    return Outcome.DOWN, Failure(reason=Reason.INVERTED, message=message)

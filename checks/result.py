@@ -1,0 +1,148 @@
+"""What one probe found: the outcome, where the time went, and the evidence.
+
+A probe's coroutine reports an `Observation` (what it saw); `checks.probe.run` judges it by the monitor's expectations
+into a `Result`. The target's fault is a `Failure`, never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """The verdict on one probe."""
+
+    UP = "up"
+    DEGRADED = "degraded"  # it serves, but misses a `degraded` expectation
+    DOWN = "down"
+    UNKNOWN = "unknown"  # our own fault: says nothing about the target
+
+
+class Reason(StrEnum):
+    """Why a probe failed. Those in `OURS` make the outcome `unknown`, never `down`."""
+
+    NAME_NOT_FOUND = "name_not_found"  # the resolver answered: no such name
+    NAME_FAILED = "name_failed"  # the zone's servers failed or did not answer
+    REFUSED = "refused"  # the host said no
+    UNREACHABLE = "unreachable"  # the host or its network can't be reached, ours can
+    TIMEOUT = "timeout"  # the monitor's timeout ran out
+    RESET = "reset"  # the peer reset the connection
+    CLOSED = "closed"  # the peer closed before the answer was whole
+    TLS = "tls"  # the handshake failed
+    CERTIFICATE = "certificate"  # the certificate is not trusted, not valid now, or another's
+    PROTOCOL = "protocol"  # the answer is not of the protocol
+    TOO_LARGE = "too_large"  # a cap on headers or on the decoded body was passed
+    REDIRECT = "redirect"  # too many, in a circle, or to a scheme that is not followed
+    DENIED = "denied"  # the address guard refuses this address
+    EXPECTATION = "expectation"  # a complete answer, but not a healthy one
+    MISSED = "missed"  # heartbeat: no ping before the deadline
+    REPORTED = "reported"  # heartbeat: the job itself reported failure
+    OVERRAN = "overran"  # heartbeat: started, and did not end within max_run
+    INVERTED = "inverted"  # the monitor is inverted and the target answered well
+    NO_DESCRIPTORS = "no_descriptors"
+    NO_ROUTE = "no_route"
+    NO_RESOLVER = "no_resolver"
+    NO_MEMORY = "no_memory"
+    NO_DRIVER = "no_driver"
+    LOOP_LATE = "loop_late"  # our own event loop was late by more than a fifth of the timeout
+    BUG = "bug"  # the probe raised: a mistake of ours
+
+
+OURS = frozenset(
+    {
+        Reason.NO_DESCRIPTORS,
+        Reason.NO_ROUTE,
+        Reason.NO_RESOLVER,
+        Reason.NO_MEMORY,
+        Reason.NO_DRIVER,
+        Reason.LOOP_LATE,
+        Reason.BUG,
+    },
+)
+
+PHASES = ("dns", "connect", "tls", "first_byte", "transfer", "other")
+
+
+@dataclass(slots=True, kw_only=True)
+class Phases:
+    """Where the time went, in nanoseconds; None where a phase did not happen. They sum to the latency."""
+
+    dns: int | None = None
+    connect: int | None = None
+    tls: int | None = None
+    first_byte: int | None = None
+    transfer: int | None = None
+    other: int | None = None
+
+    def total(self) -> int:
+        """The sum of the phases in nanoseconds."""
+        return sum(value for name in PHASES if (value := getattr(self, name)) is not None)
+
+    def add(self, phase: str, nanoseconds: int) -> None:
+        """Add to one phase: a redirect's hops add up."""
+        setattr(self, phase, (getattr(self, phase) or 0) + nanoseconds)
+
+    def as_dict(self) -> dict[str, int]:
+        """The phases that happened, by name, in nanoseconds."""
+        return {name: value for name in PHASES if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a probe failed, in words and for machines."""
+
+    reason: Reason
+    message: str  # one sentence for people: "the connection was refused"
+    phase: str | None = None  # the phase in which it happened
+    expectation: str | None = None  # the line that was not met
+    expected: str | None = None  # "json $.queue < 100"
+    found: str | None = None  # "143"
+
+    def as_dict(self) -> dict[str, str]:
+        """The fields that are set, as JSON keeps them."""
+        names = ("reason", "message", "phase", "expectation", "expected", "found")
+        return {name: str(value) for name in names if (value := getattr(self, name)) is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, str]) -> Failure:
+        """The failure that `as_dict` wrote."""
+        return cls(**{**data, "reason": Reason(data["reason"])})  # type: ignore[arg-type]  # the keys are our own
+
+
+@dataclass(slots=True, kw_only=True)
+class Observation:
+    """What a probe's coroutine saw, before it is judged.
+
+    `facts` maps the subjects of the expectation language to values: `status` int, `body` bytes, `headers` list of
+    (name, value), `certificate` seconds left, `size` bytes, `redirects` int, `banner` str. Latency and phases are
+    added by `checks.probe.run`. `evidence` is JSON for people, already free of secrets.
+    """
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+    complete: bool = False  # the answer came to its end, whatever it says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One probe, judged.
+
+    `latency_ns` is from the start of the probe to the end of the answer; None where no answer was complete.
+    """
+
+    outcome: Outcome
+    started_at: datetime
+    latency_ns: int | None
+    phases: Phases
+    failure: Failure | None = None  # of the verdict: what made it down, unknown or degraded
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the latency enters the histogram."""
+        return self.latency_ns is not None

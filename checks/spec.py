@@ -1,0 +1,214 @@
+"""What a user configures: the one source of truth for every option, its limits and its sentence.
+
+YAML, the admin's forms and the API all speak `MonitorSpec`; each kind adds its own options in `checks/probes/<kind>.py`.
+`dump` and `checks.probes.parse_spec` are inverse. Secret options are sealed in both stores (`seal`, `unseal`) and
+redacted wherever they are shown (`redact`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+
+from checks import expect
+from checks.status import Policy
+from checks.units import format_duration, parse_duration
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+REDACTED = "••••••"
+SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
+
+
+def _seconds(value: object) -> float:
+    # A model made in Python may pass seconds; a document or a form must write the unit.
+    return value if type(value) is float else parse_duration(value)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["60s", "5m", "800ms"]}),
+]
+
+
+class SecretMark:
+    """Marks an option whose value is sealed in the stores and never shown."""
+
+
+def _one_line(value: str) -> str:
+    bad = next((c for c in value if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")), None)
+    if bad is not None:
+        raise ValueError(
+            f"has the control character U+{ord(bad):04X} at position {value.index(bad) + 1}; only text is allowed"
+        )
+    return value
+
+
+def _text(value: str) -> str:
+    bad = next((c for c in value if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs")), None)
+    if bad is not None:
+        raise ValueError(
+            f"has the control character U+{ord(bad):04X} at position {value.index(bad) + 1}; only text is allowed"
+        )
+    return value
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Text = Annotated[str, AfterValidator(_text)]
+Slug = Annotated[str, Field(pattern=SLUG, max_length=100)]
+Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.:/-]*$", max_length=50)]
+Location = Annotated[str, Field(pattern=SLUG, max_length=50)]
+Secret = Annotated[Line, Field(max_length=4096), SecretMark()]
+WebAddress = Annotated[Line, Field(max_length=2000, pattern=r"^https?://[^\s]+$")]
+
+
+def slugify(name: str) -> str:
+    """The slug that a name makes by default; empty where the name has no ASCII letter or digit."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:100].strip("-")
+
+
+class MonitorSpec(BaseModel):
+    """Options that every kind has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)
+
+    source: ClassVar[Literal["probed", "pinged", "derived", "set"]]
+    subjects: ClassVar[Mapping[str, expect.Subject]] = {}
+
+    kind: str
+    """What is asked, and how: http, tcp, heartbeat."""
+    name: Annotated[Line, Field(min_length=1, max_length=200)]
+    """What people call it. Stands in alerts and on the dashboard."""
+    slug: Slug = ""
+    """Its identity in the file and in addresses. By default made from the name."""
+    description: Annotated[Text, Field(max_length=2000)] = ""
+    """What it is, for the person who is woken up. Travels into the alert."""
+    runbook: WebAddress | Literal[""] = ""
+    """Where it says what to do. Travels into the alert."""
+    tags: tuple[Tag, ...] = ()
+    """Words by which alert rules choose monitors."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_slug(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and not data.get("slug") and isinstance(data.get("name"), str):
+            return {**data, "slug": slugify(data["name"])}
+        return data
+
+    @model_validator(mode="after")
+    def _needs_slug(self) -> Self:
+        if not self.slug:
+            raise ValueError(f"no slug can be made from the name {self.name!r}; add a slug of a-z, 0-9 and -")
+        return self
+
+    def policy(self) -> Policy:
+        """How its results make its status."""
+        raise NotImplementedError  # pragma: no cover - every source answers
+
+    def places(self) -> tuple[str, ...]:
+        """The locations that hold a target of it."""
+        return ("local",)
+
+
+class ProbedSpec(MonitorSpec):
+    """Options of the kinds that ask a target by themselves."""
+
+    source: ClassVar[Literal["probed", "pinged", "derived", "set"]] = "probed"
+    default_expect: ClassVar[tuple[str, ...]] = ()
+
+    interval: Annotated[Duration, Field(ge=1.0, le=DAY)] = 60.0
+    """How often it is probed: 1 s to 1 d."""
+    timeout: Annotated[Duration, Field(ge=0.05, le=10 * MINUTE)] = 10.0
+    """The deadline over the whole probe, resolution included: 50 ms to 10 min."""
+    retry_interval: Annotated[Duration, Field(ge=1.0, le=DAY)] = 10.0
+    """How soon it is probed again while a change is being confirmed: 1 s to 1 d, never later than the interval."""
+    failures: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
+    """How many failures in a row make it down: 1 to 100."""
+    successes: Annotated[int, Field(strict=True, ge=1, le=100)] = 2
+    """How many successes in a row make it up again: 1 to 100."""
+    expect: tuple[Annotated[str, Field(max_length=2000)], ...] = Field(default=(), max_length=50)
+    """What healthy means, one expectation a line. Not met: down."""
+    degraded: tuple[Annotated[str, Field(max_length=2000)], ...] = Field(default=(), max_length=50)
+    """What good means, one expectation a line. Not met: degraded."""
+    invert: bool = False
+    """Up when the probe fails, down when it succeeds."""
+    locations: tuple[Location, ...] = Field(default=("local",), min_length=1, max_length=50)
+    """Where it is probed from: names that workers were started with."""
+    quorum: Annotated[int, Field(strict=True, ge=1, le=50)] = 1
+    """How many locations must agree that it is down."""
+
+    @model_validator(mode="after")
+    def _expectations_are_readable(self) -> Self:
+        for option in ("expect", "degraded"):
+            for line in getattr(self, option):
+                expect.parse(line, self.subjects)  # raises ExpectationError, a ValueError
+        return self
+
+    @model_validator(mode="after")
+    def _locations_are_distinct(self) -> Self:
+        if len(set(self.locations)) != len(self.locations):
+            raise ValueError("locations: each location may stand once")
+        if self.quorum > len(self.locations):
+            raise ValueError(f"quorum: {self.quorum} of {len(self.locations)} locations can never agree")
+        return self
+
+    def policy(self) -> Policy:
+        """How its results make its status."""
+        return Policy(failures=self.failures, successes=self.successes, interval=self.interval, quorum=self.quorum)
+
+    def places(self) -> tuple[str, ...]:
+        """The locations that hold a target of it."""
+        return self.locations
+
+
+def dump(spec: MonitorSpec) -> dict[str, Any]:
+    """The options that differ from their defaults, as JSON, secrets in clear. `parse_spec(dump(spec)) == spec`."""
+    data = spec.model_dump(mode="json", exclude_defaults=True)
+    return {"kind": spec.kind, **data}
+
+
+def _map_secrets(
+    spec_class: type[MonitorSpec], data: Mapping[str, Any], change: Callable[[Any], Any]
+) -> dict[str, Any]:
+    out = dict(data)
+    for name, info in spec_class.model_fields.items():
+        if out.get(name) and any(isinstance(mark, SecretMark) for mark in info.metadata):
+            value = out[name]
+            out[name] = {k: change(v) for k, v in value.items()} if isinstance(value, Mapping) else change(value)
+    return out
+
+
+def seal(spec_class: type[MonitorSpec], data: Mapping[str, Any], encrypt: Callable[[str], str]) -> dict[str, Any]:
+    """`data` with every secret option encrypted as {"sealed": ...}; what is sealed already stays."""
+    return _map_secrets(spec_class, data, lambda v: v if isinstance(v, Mapping) else {"sealed": encrypt(v)})
+
+
+def unseal(spec_class: type[MonitorSpec], data: Mapping[str, Any], decrypt: Callable[[str], str]) -> dict[str, Any]:
+    """`data` with every sealed option in clear."""
+    return _map_secrets(spec_class, data, lambda v: decrypt(v["sealed"]) if isinstance(v, Mapping) else v)
+
+
+def redact(spec_class: type[MonitorSpec], data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` as it may be shown: every secret option replaced by dots."""
+    return _map_secrets(spec_class, data, lambda _: REDACTED)
+
+
+def secret_options(spec_class: type[MonitorSpec]) -> tuple[str, ...]:
+    """The names of the options that are sealed."""
+    fields = spec_class.model_fields.items()
+    return tuple(name for name, info in fields if any(isinstance(m, SecretMark) for m in info.metadata))

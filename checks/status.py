@@ -1,0 +1,211 @@
+"""The state machine: (state, result, policy, now) -> (state, transition?). Pure.
+
+Step 3 of the path of a result. Two levels: every target (one a location) holds a *vote*, which `observe` moves as
+results come in; a monitor's status is `combine`d from the votes by its quorum, and `advance` says whether that is a
+transition. Whoever calls `advance` holds the monitor's row (`checks.store.writer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from checks.result import Outcome
+
+GAP = timedelta(seconds=60)  # runs of results don't survive a gap longer than this and than two intervals
+
+
+class Status(StrEnum):
+    """What a monitor is; also what one location votes."""
+
+    PENDING = "pending"  # no data yet
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"  # we were blind
+    PAUSED = "paused"
+
+
+class Cause(StrEnum):
+    """What moved a monitor to another status."""
+
+    PROBE = "probe"
+    PING = "ping"
+    DEADLINE = "deadline"  # a heartbeat's deadline passed in silence
+    SILENCE = "silence"  # no results for three intervals: we are blind
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    CHANGED = "changed"  # another specification: other locations, another quorum
+    RETIRED = "retired"  # left the configuration
+    DELETED = "deleted"
+
+
+VOTING = frozenset({Status.UP, Status.DEGRADED, Status.DOWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How many results make a status. `interval` in seconds; `quorum` of locations that must agree on down."""
+
+    failures: int = 3
+    successes: int = 2
+    interval: float = 60.0
+    quorum: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """What one location thinks of its target.
+
+    `serving_run` counts the latest results that agree with the last one on "is it down?", `healthy_run` those that
+    agree with it on "is it up?"; each run has the instant of its first result, which dates a change of vote back.
+    """
+
+    vote: Status = Status.PENDING
+    vote_since: datetime | None = None
+    last_outcome: Outcome | None = None
+    last_result_at: datetime | None = None
+    serving_run: int = 0
+    serving_since: datetime | None = None
+    healthy_run: int = 0
+    healthy_since: datetime | None = None
+
+    @property
+    def confirming(self) -> bool:
+        """Whether the last result disagrees with the vote, so that the next probe comes after `retry_interval`."""
+        return self.last_outcome is not None and self.last_outcome.value != self.vote.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorState:
+    """A monitor's status and the number of its last transition."""
+
+    status: Status = Status.PENDING
+    since: datetime
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One change of status. `at` is when it was decided, `since` when it was so: the first result that says it."""
+
+    seq: int
+    at: datetime
+    since: datetime
+    from_status: Status
+    to_status: Status
+    cause: Cause
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def observe(state: TargetState, outcome: Outcome, at: datetime, policy: Policy) -> TargetState:
+    """The target's state after one more result that started at `at`. `unknown` says nothing and changes nothing."""
+    if outcome is Outcome.UNKNOWN:
+        return state
+    state = _forget_after_gap(state, at, policy)
+    last = state.last_outcome
+    same_serving = last is not None and (last is Outcome.DOWN) == (outcome is Outcome.DOWN)
+    same_health = last is not None and (last is Outcome.UP) == (outcome is Outcome.UP)
+    state = replace(
+        state,
+        last_outcome=outcome,
+        last_result_at=at,
+        serving_run=state.serving_run + 1 if same_serving else 1,
+        serving_since=state.serving_since if same_serving else at,
+        healthy_run=state.healthy_run + 1 if same_health else 1,
+        healthy_since=state.healthy_since if same_health else at,
+    )
+    vote, since = _vote(state, outcome, policy)
+    return state if vote is state.vote else replace(state, vote=vote, vote_since=since)
+
+
+def _forget_after_gap(state: TargetState, at: datetime, policy: Policy) -> TargetState:
+    """Three failures are "in a row" only if we were looking all the while."""
+    longest = max(GAP, timedelta(seconds=2 * policy.interval))
+    if state.last_result_at is None or at - state.last_result_at <= longest:
+        return state
+    return replace(state, last_outcome=None, serving_run=0, serving_since=None, healthy_run=0, healthy_since=None)
+
+
+def _vote(state: TargetState, outcome: Outcome, policy: Policy) -> tuple[Status, datetime | None]:
+    """The vote that the runs justify, with the instant from which it held."""
+    if outcome is Outcome.DOWN and state.serving_run >= policy.failures:
+        return Status.DOWN, state.serving_since
+    match state.vote:
+        case Status.DOWN if outcome is not Outcome.DOWN and state.serving_run >= policy.successes:
+            return Status(outcome.value), state.serving_since
+        case Status.UP if outcome is not Outcome.UP and state.healthy_run >= policy.failures:
+            return Status.DEGRADED, state.healthy_since
+        case Status.DEGRADED if outcome is Outcome.UP and state.healthy_run >= policy.successes:
+            return Status.UP, state.healthy_since
+        case Status.PENDING | Status.UNKNOWN if outcome is not Outcome.DOWN:
+            return Status(outcome.value), state.last_result_at
+        case _:
+            return state.vote, state.vote_since
+
+
+def combine(votes: Iterable[Status], quorum: int) -> Status:
+    """The status that the votes of all locations make. Those that don't vote lower the quorum; none voting is unknown."""
+    votes = list(votes)
+    voting = [vote for vote in votes if vote in VOTING]
+    if not voting:
+        return Status.UNKNOWN if Status.UNKNOWN in votes else Status.PENDING
+    needed = min(quorum, len(voting))
+    down = voting.count(Status.DOWN)
+    if down >= needed:
+        return Status.DOWN
+    return Status.DEGRADED if down + voting.count(Status.DEGRADED) >= needed else Status.UP
+
+
+def advance(
+    monitor: MonitorState,
+    targets: Sequence[TargetState],
+    policy: Policy,
+    now: datetime,
+    *,
+    cause: Cause,
+    evidence: dict[str, Any] | None = None,
+) -> tuple[MonitorState, Transition | None]:
+    """The monitor's state by the votes of all its targets, with the transition if that is another status."""
+    status = combine((target.vote for target in targets), policy.quorum)
+    return move(monitor, status, now, since=_since(status, targets, policy), cause=cause, evidence=evidence)
+
+
+def move(
+    monitor: MonitorState,
+    status: Status,
+    now: datetime,
+    *,
+    cause: Cause,
+    since: datetime | None = None,
+    evidence: dict[str, Any] | None = None,
+) -> tuple[MonitorState, Transition | None]:
+    """Put the monitor into `status`: for pausing, resuming and retiring, which no vote decides."""
+    if status is monitor.status:
+        return monitor, None
+    # A history never overlaps itself: nothing is dated back beyond the change before it, nor into the future.
+    since = min(max(since or now, monitor.since), now) if monitor.since <= now else monitor.since
+    transition = Transition(
+        seq=monitor.seq + 1,
+        at=now,
+        since=since,
+        from_status=monitor.status,
+        to_status=status,
+        cause=cause,
+        evidence=evidence or {},
+    )
+    return MonitorState(status=status, since=since, seq=transition.seq), transition
+
+
+def _since(status: Status, targets: Sequence[TargetState], policy: Policy) -> datetime | None:
+    """When the quorum was reached: the instant at which the last vote it needs began to hold."""
+    begun = sorted(t.vote_since for t in targets if t.vote is status and t.vote_since is not None)
+    if not begun:
+        return None
+    if status in (Status.DOWN, Status.DEGRADED):
+        voting = sum(1 for t in targets if t.vote in VOTING)
+        return begun[min(policy.quorum, voting, len(begun)) - 1]
+    return begun[-1]

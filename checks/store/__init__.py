@@ -1,0 +1,1 @@
+"""The store: what was measured, in SQLAlchemy Core. Synchronous, in batches; whoever calls it owns the thread."""

@@ -1,0 +1,1 @@
+"""What to watch, whom to tell, what to show: the Django project and its one app."""

@@ -1,0 +1,10 @@
+"""The one Django app."""
+
+from django.apps import AppConfig
+
+
+class MonitoringConfig(AppConfig):
+    """What to watch, whom to tell, what to show."""
+
+    name = "monitoring"
+    verbose_name = "Stillup"

@@ -1,0 +1,25 @@
+"""What to watch, whom to tell, what to show. The store of measurements is `checks.store`; Django keeps no status."""
+
+from monitoring.models.alerting import AlertRule, AlertRuleChannel, Channel
+from monitoring.models.incident import Incident, IncidentUpdate, PostMortem
+from monitoring.models.monitor import Monitor, Owner
+from monitoring.models.notification import ConsumedTransition, KnownStore, Notification
+from monitoring.models.status_page import Component, ComponentGroup, PageSnapshot, StatusPage
+
+__all__ = [
+    "AlertRule",
+    "AlertRuleChannel",
+    "Channel",
+    "Component",
+    "ComponentGroup",
+    "ConsumedTransition",
+    "Incident",
+    "IncidentUpdate",
+    "KnownStore",
+    "Monitor",
+    "Notification",
+    "Owner",
+    "PageSnapshot",
+    "PostMortem",
+    "StatusPage",
+]

@@ -1,0 +1,2 @@
+"""Placeholder until the URL table."""
+urlpatterns: list[object] = []
