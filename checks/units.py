@@ -53,19 +53,23 @@ def parse_size(text: object) -> int:
     return round(float(match[1]) * _BYTES[match[2]])
 
 
-def spoken_duration(seconds: float) -> str:
-    """A duration for people, two units at most: `4 min 10 s`, `2 d 3 h`, `820 ms`."""
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
+def spoken_duration(seconds: float, *, digits: int = 3) -> str:
+    """A duration for people, two units at most: `4 min 10 s`, `2 d 3 h`, `820 ms`; below 10 s with `digits` digits."""
     if seconds < 10:
-        return f"{seconds:.1f} s".replace(".0 s", " s")
+        number, unit = (seconds * 1000, "ms") if seconds < 0.9995 else (seconds, "s")
+        return f"{number:.{digits}g} {unit}"
     whole = round(seconds)
     parts = []
     for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, whole = divmod(whole, size)
-        if count:
-            parts.append((name, count))
-    first = parts[0]
-    names = ["d", "h", "min", "s"]
-    second = next((p for p in parts[1:] if names.index(p[0]) == names.index(first[0]) + 1), None)
-    return " ".join(f"{count} {name}" for name, count in ([first, second] if second else [first]))
+        parts.append((name, count))
+    first = next(index for index, (_, count) in enumerate(parts) if count)
+    return " ".join(f"{count} {name}" for name, count in parts[first : first + 2] if count)
+
+
+def spoken_size(size: int) -> str:
+    """A size for people: `512 B`, `14.2 kB`, `3.1 MB`."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.4g} {unit}"
+    return f"{size} B"
