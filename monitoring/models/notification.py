@@ -70,11 +70,12 @@ class ConsumedTransition(models.Model):
     """A transition of the store that has had its effect here. Inserted first: a repeat of the step then does nothing."""
 
     transition = models.UUIDField(primary_key=True)
+    store = models.UUIDField()  # its instance UUID: another store numbers its transitions from 1 again
     monitor = models.UUIDField()
     seq = models.PositiveIntegerField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=("monitor", "seq"), name="one_effect_a_seq")]
+        constraints = [models.UniqueConstraint(fields=("store", "monitor", "seq"), name="one_effect_a_seq")]
 
     def __str__(self) -> str:
         return f"{self.monitor} #{self.seq}"
