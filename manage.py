@@ -1,11 +1,9 @@
 #!/usr/bin/env python
 """Stillup's one command: `manage.py up` runs everything."""
 
-import os
 import sys
 
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monitoring.settings")
-    from django.core.management import execute_from_command_line
+from monitoring.command_line import main
 
-    execute_from_command_line(sys.argv)
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,65 @@
+# `make help` lists what there is. Every target builds what it needs, from nothing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Tests and linters run in as many processes as a small machine has cores.
+JOBS ?= 2
+CONFIG ?= config.example.yaml
+PORT ?= 8000
+SOURCES := checks monitoring tests benchmarks manage.py
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-long check lint types imports docs lock audit browser clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make the virtual environment in .venv with everything that running and testing need
+
+# The stamp holds the lock's checksum: a lock that did not change installs nothing.
+$(STAMP): requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Stillup needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+run: $(STAMP) ## Run everything on this machine: http://127.0.0.1:8000/
+	$(BIN)/python manage.py up --config $(CONFIG) --port $(PORT)
+
+test: lint types imports docs browser ## Check everything, on both databases, within ten minutes
+	$(BIN)/python -m pytest -n $(JOBS) -m "not long"
+
+test-long: browser ## What needs longer: the full crash matrix and chaos
+	$(BIN)/python -m pytest -n $(JOBS) -m long
+
+check: lint types imports docs ## What needs no running product: format, lint, types, imports, docs
+
+lint: $(STAMP)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+docs: $(STAMP) ## Write docs/configuration.md anew, and fail where it was stale
+	$(BIN)/python manage.py docs --check
+
+lock: $(STAMP) ## Pin the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml --output-file requirements-dev.lock
+
+audit: $(STAMP) ## Ask for known vulnerabilities of what is pinned; needs the internet
+	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements.lock
+
+# Debian's Chromium where it is or can be installed, else Playwright's own; a test that finds neither says both commands.
+browser: $(STAMP)
+	@$(BIN)/python -m tests.browser
+
+clean: ## Remove what the other targets made, except the data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts build *.egg-info
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

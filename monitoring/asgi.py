@@ -1,0 +1,16 @@
+"""The ASGI application: the front, the receiver of pings, and Django behind them."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+from checks.environment import measurements_url
+from checks.heartbeats.receiver import PingReceiver
+from monitoring.front import Front
+from monitoring.static_files import StaticFiles
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monitoring.settings")
+
+application = Front(get_asgi_application(), PingReceiver(measurements_url()), StaticFiles())

@@ -1,0 +1,67 @@
+"""What `manage.py` does before Django loads: the environment that the arguments mean, and the worker, which needs none.
+
+Exit status 78 is the configuration's fault: the environment, the configuration file or a database's schema.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+from checks.environment import EnvironmentProblem
+from checks.process import WRONG_CONFIGURATION
+
+HOST, PORT = "127.0.0.1", 8000
+
+
+def address_of(host: str, port: int) -> str:
+    """The address at which a browser on this machine finds a server that listens on `host` and `port`."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - not bound
+    if ":" in reachable and not reachable.startswith("["):
+        reachable = f"[{reachable}]"
+    return f"http://{reachable}:{port}"
+
+
+def add_server_arguments(parser: ArgumentParser) -> None:
+    """Where the server listens."""
+    parser.add_argument("--host", default=HOST, help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=PORT, help="port to listen on (default: %(default)s)")
+
+
+def _set_environment(argv: Sequence[str]) -> None:
+    """Settings are read when Django loads, so what the arguments of `up` and `web` say of them must be known before."""
+    if argv[1:2] not in (["up"], ["web"]):
+        return
+    parser = ArgumentParser(add_help=False, exit_on_error=False)
+    add_server_arguments(parser)
+    parser.add_argument("--data-dir", default="")
+    try:
+        known, _ = parser.parse_known_args(argv[2:])
+    except (Exception, SystemExit):  # noqa: BLE001 - the command's own parser says what is wrong, with its usage
+        return
+    if known.data_dir:
+        os.environ["STILLUP_DATA_DIR"] = str(Path(known.data_dir).absolute())
+    if not os.environ.get("STILLUP_BASE_URL") and "STILLUP_BASE_URL_FILE" not in os.environ:
+        os.environ["STILLUP_BASE_URL"] = address_of(known.host, known.port)
+
+
+def main(argv: Sequence[str]) -> int:
+    """The exit status of one command."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monitoring.settings")
+    try:
+        _set_environment(argv)
+        if argv[1:2] == ["worker"]:
+            # A worker knows nothing of Django: it starts in a third of the time and half the memory.
+            from checks.worker import main as run_worker
+
+            return run_worker(list(argv[2:]))
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(list(argv))
+    except EnvironmentProblem as exc:
+        print(f"stillup: {exc}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
+        return WRONG_CONFIGURATION
+    return 0

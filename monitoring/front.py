@@ -1,0 +1,123 @@
+"""What stands before Django: caps on a request, `/ping/`, and our own static files.
+
+A ping must be stored when Django can't serve a page: it never reaches Django.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from monitoring.static_files import StaticFiles
+
+logger = logging.getLogger(__name__)
+
+MAX_HEADERS = 100
+MAX_BODY = 1 << 20  # bytes; the largest form, a post-mortem, has 50,000 characters
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Pings(Protocol):
+    """The receiver of heartbeats: an application with a thread of its own that is opened and closed."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ping."""
+
+    def open(self) -> None:
+        """Begin to store."""
+
+    def close(self) -> None:
+        """Store what was received, then stop."""
+
+
+class BodyTooLarge(Exception):
+    """The body that is being read passed the cap."""
+
+
+class Front:
+    """The application that the server runs."""
+
+    def __init__(self, django: Application, pings: Pings, static: StaticFiles) -> None:
+        self._django = django
+        self._pings = pings
+        self._static = static
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or live through the server's life."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await asyncio.to_thread(self._pings.open)
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await asyncio.to_thread(self._pings.close)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers, path = scope["headers"], scope["path"]
+        if len(headers) > MAX_HEADERS:
+            await refuse(send, 431, f"{len(headers)} headers; at most {MAX_HEADERS} are read")
+        elif path.startswith("/ping/"):
+            await self._pings(scope, receive, send)
+        elif path.startswith("/static/"):
+            await self._static.answer(scope, send)
+        elif _announced(headers) > MAX_BODY:
+            await refuse(send, 413, f"the body is larger than {MAX_BODY} bytes")
+        else:
+            await self._ask_django(scope, receive, send)
+
+    async def _ask_django(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received, begun = 0, False
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:
+                raise BodyTooLarge
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._django(scope, counted, noted)
+        except BodyTooLarge:
+            if not begun:
+                await refuse(send, 413, f"the body is larger than {MAX_BODY} bytes")
+
+
+def _announced(headers: list[tuple[bytes, bytes]]) -> int:
+    """The length that the request says its body has; 0 where it says none, or no number."""
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit() and len(value) < 20:
+            return int(value)
+    return 0
+
+
+async def refuse(send: Send, status: int, sentence: str) -> None:
+    """A plain answer that says what is wrong."""
+    body = f"{sentence}\n".encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,31 @@
+"""`manage.py web`: the server of pages, admin and pings."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from checks import logs, process
+from monitoring.command_line import add_server_arguments
+from monitoring.server import serve
+from monitoring.supervisor import PortTaken, check_port
+
+
+class Command(BaseCommand):
+    help = "Serve pages, the admin and pings until SIGTERM."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_server_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        logs.configure()
+        process.die_with_parent()
+        try:
+            check_port(options["host"], options["port"])
+        except PortTaken as exc:
+            raise CommandError(str(exc)) from exc
+        from monitoring.asgi import application
+
+        serve(application, options["host"], options["port"])
