@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,18 @@ from checks.result import OURS, Failure, Observation, Outcome, Phases, Reason, R
 from checks.spec import MonitorSpec, ProbedSpec
 
 logger = logging.getLogger(__name__)
+
+TIMINGS: Mapping[str, expect.Subject] = {
+    "latency": expect.Subject("latency", "duration", "The time from the start of the probe to the end of the answer."),
+    "dns": expect.Subject("dns", "duration", "The time to resolve the name."),
+    "connect": expect.Subject("connect", "duration", "The time to connect."),
+    "tls": expect.Subject("tls", "duration", "The time of the TLS handshake."),
+    "first_byte": expect.Subject(
+        "first_byte", "duration", "The time from the request to the first byte of the answer."
+    ),
+    "transfer": expect.Subject("transfer", "duration", "The time from the first to the last byte of the answer."),
+}
+"""What an expectation of every probed kind can say about time."""
 
 
 @dataclass(slots=True)

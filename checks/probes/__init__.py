@@ -1,0 +1,36 @@
+"""The kinds of monitors: one line a kind. Adding one is a file beside this one, a line here, a test file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from checks.nearest import did_you_mean
+from checks.probe import Kind
+from checks.probes.heartbeat import HEARTBEAT
+from checks.probes.http import HTTP
+from checks.probes.tcp import TCP
+from checks.spec import MonitorSpec
+
+KINDS: dict[str, Kind] = {
+    "http": HTTP,
+    "tcp": TCP,
+    "heartbeat": HEARTBEAT,
+}
+
+
+def spec_class(kind: str) -> type[MonitorSpec]:
+    """The options of a kind. Raises ValueError that names the known ones."""
+    try:
+        return KINDS[kind].spec
+    except KeyError:
+        hint = did_you_mean(kind, KINDS) or f"; allowed: {', '.join(KINDS)}"
+        raise ValueError(f"unknown kind {kind!r}{hint}") from None
+
+
+def parse_spec(data: Mapping[str, Any]) -> MonitorSpec:
+    """The specification that `data` writes, secrets in clear. Raises ValueError; pydantic's where an option is wrong."""
+    kind = data.get("kind")
+    if not isinstance(kind, str):
+        raise ValueError(f"a monitor needs a kind; allowed: {', '.join(KINDS)}")
+    return spec_class(kind).model_validate(dict(data))
