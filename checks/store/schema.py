@@ -28,7 +28,10 @@ class Instant(sa.types.TypeDecorator[datetime]):
 
 # SQLite counts rows by INTEGER PRIMARY KEY only; on PostgreSQL a result's number outgrows 32 bits.
 RowNumber = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-Json: sa.types.TypeEngine[Any] = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+Json: sa.types.TypeEngine[Any] = sa.JSON(none_as_null=True).with_variant(
+    postgresql.JSONB(none_as_null=True),
+    "postgresql",
+)
 
 metadata = sa.MetaData(
     naming_convention={
@@ -61,6 +64,7 @@ monitor_state = sa.Table(
     _column("name", sa.String(200)),
     _column("kind", sa.String(32)),
     _column("revision", sa.Integer),
+    _column("quorum", sa.Integer, default=1),  # locations that must agree on down
     _column("status", sa.String(16)),
     _column("since", Instant),
     _column("seq", sa.Integer, default=0),
@@ -171,13 +175,17 @@ rollup = sa.Table(
     _column("down", sa.Integer),
     _column("unknown", sa.Integer),
 )
-# Hours whose roll-up is older than their results: written in the results' own transaction.
-dirty_hour = sa.Table(
-    "dirty_hour",
+# Periods whose roll-up is older than their results: an hour's row is written in the results' own transaction. It stays
+# until the period is over, and is rolled up at `ready_at` meanwhile, so that figures need not wait for the full hour.
+dirty_period = sa.Table(
+    "dirty_period",
     metadata,
     _column("target_id", RowNumber, primary_key=True, autoincrement=False),
+    _column("resolution", sa.String(8), primary_key=True),
     _column("start", Instant, primary_key=True),
+    _column("ready_at", Instant),
 )
+sa.Index("ix_dirty_period_ready", dirty_period.c.ready_at)
 
 ping_code = sa.Table(
     "ping_code",

@@ -1,0 +1,82 @@
+"""Brings the store's tables to this version: Alembic, configured in code, under a lock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from checks import clock
+from checks.store import schema
+from checks.store.engine import SCHEMA, SchemaMismatch, open_engine
+
+VERSION_TABLE = "store_revision"
+_LOCK = 0x5374696C  # PostgreSQL's advisory lock of an upgrade; any number that nobody else uses
+_WAIT = "60s"  # for an upgrade that another process is at
+
+
+def config_for(conn: sa.Connection) -> Config:
+    """Alembic's configuration, which works on the given connection and in its transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "revisions"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = conn
+    return config
+
+
+def upgrade(url: str) -> None:
+    """Make or upgrade the store's tables in one transaction; of several processes one does it, the others wait."""
+    engine = open_engine(url)
+    try:
+        with engine.begin() as conn:  # on SQLite this takes the file's one write lock
+            if conn.dialect.name == "postgresql":
+                conn.execute(sa.text(f"SET LOCAL lock_timeout = '{_WAIT}'"))
+                conn.execute(sa.text("SET LOCAL statement_timeout = 0"))
+                conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+                # Whoever may not make schemas may still use one that was made for them.
+                if not sa.inspect(conn).has_schema(SCHEMA):
+                    conn.execute(sa.schema.CreateSchema(SCHEMA))
+            _refuse_newer(conn)
+            command.upgrade(config_for(conn), "head")
+            _make_instance(conn)
+    finally:
+        engine.dispose()
+
+
+def check_schema(engine: sa.Engine) -> None:
+    """Pass where the store's tables are of this version; raise SchemaMismatch, which says what to do, elsewhere."""
+    with engine.connect() as conn:
+        found = _refuse_newer(conn)
+    wanted = _scripts().get_current_head()
+    if found is None:
+        raise SchemaMismatch("the store has no tables yet; `manage.py up` makes them")
+    if found != wanted:
+        raise SchemaMismatch(
+            f"the store's tables are of revision {found}, this version needs {wanted}; `manage.py up` upgrades them",
+        )
+
+
+def _refuse_newer(conn: sa.Connection) -> str | None:
+    """The revision of the tables that are there; None where there are none."""
+    found = MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if found is not None and found not in known:
+        raise SchemaMismatch(
+            f"the store's tables are of revision {found}, which this version does not know:"
+            " a newer Stillup made them; install that version here too",
+        )
+    return found
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent / "revisions"))
+
+
+def _make_instance(conn: sa.Connection) -> None:
+    if conn.execute(sa.select(schema.instance.c.id)).first() is None:
+        conn.execute(schema.instance.insert().values(id=1, uuid=uuid4(), created_at=clock.utcnow()))

