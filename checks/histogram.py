@@ -1,0 +1,178 @@
+"""Latencies that can be merged: a histogram with logarithmic buckets, 1 % relative error from 100 us to 1 h.
+
+After DDSketch (Masson, Rim, Lee: VLDB 2019). Counts and sums are integers, so merging in any order gives the same
+bytes; a percentile of a month is a percentile of all its results, never an average of percentiles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+LOWEST_NS = 100_000  # 100 us; what is faster shares one bucket, whose exact minimum is kept
+HIGHEST_NS = 3_600_000_000_000  # 1 h; what is slower shares one bucket, whose exact maximum is kept
+ACCURACY = 0.0099  # a little under the promised 1 %, for rounding to whole nanoseconds
+
+_GAMMA = (1 + ACCURACY) / (1 - ACCURACY)  # how much wider than its neighbour a bucket is
+_PER_LOG = 1 / math.log(_GAMMA)
+_FIRST = math.ceil(math.log(LOWEST_NS) * _PER_LOG)
+_UNDER = 0  # the bucket of what is faster; those between follow from 1
+_OVER = math.ceil(math.log(HIGHEST_NS) * _PER_LOG) - _FIRST + 2
+_FORMAT = 1  # the first byte of the serialised form
+
+
+class Histogram:
+    """How many results took how long."""
+
+    __slots__ = ("_buckets", "max_ns", "min_ns", "sum_ns")
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, int] = {}
+        self.sum_ns = 0
+        self.min_ns: int | None = None
+        self.max_ns: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many results it holds."""
+        return sum(self._buckets.values())
+
+    def add(self, ns: int) -> None:
+        """Count one latency in nanoseconds."""
+        if ns < LOWEST_NS:
+            if ns < 0:
+                raise ValueError(f"a latency is never negative: {ns} ns")
+            index = _UNDER
+        elif ns > HIGHEST_NS:
+            index = _OVER
+        else:
+            index = math.ceil(math.log(ns) * _PER_LOG) - _FIRST + 1
+        buckets = self._buckets
+        buckets[index] = buckets.get(index, 0) + 1
+        self.sum_ns += ns
+        if self.min_ns is None or self.max_ns is None:
+            self.min_ns = self.max_ns = ns
+        elif ns < self.min_ns:
+            self.min_ns = ns
+        elif ns > self.max_ns:
+            self.max_ns = ns
+
+    def merge(self, other: Histogram) -> None:
+        """Count everything that `other` counted."""
+        if other.min_ns is None or other.max_ns is None:
+            return
+        buckets = self._buckets
+        for index, count in other._buckets.items():
+            buckets[index] = buckets.get(index, 0) + count
+        self.sum_ns += other.sum_ns
+        self.min_ns = other.min_ns if self.min_ns is None else min(self.min_ns, other.min_ns)
+        self.max_ns = other.max_ns if self.max_ns is None else max(self.max_ns, other.max_ns)
+
+    def quantile(self, q: float) -> int | None:
+        """The latency that a share `q` of the results did not exceed, in nanoseconds; None without results.
+
+        The nearest rank: the smallest result such that at least `q` of all are at or below it.
+        """
+        return self.quantiles((q,))[0]
+
+    def quantiles(self, shares: Iterable[float]) -> list[int | None]:
+        """`quantile` of each share."""
+        shares = list(shares)
+        if any(not 0 <= q <= 1 for q in shares):
+            raise ValueError(f"a share is between 0 and 1: {shares}")
+        if self.min_ns is None or self.max_ns is None:
+            return [None] * len(shares)
+        total, ordered = self.count, sorted(self._buckets.items())
+        # A share such as 0.07 of 100 is a hair above 7 in binary.
+        return [self._at_rank(max(1, math.ceil(q * total - 1e-9)), total, ordered) for q in shares]
+
+    def _at_rank(self, rank: int, total: int, ordered: list[tuple[int, int]]) -> int | None:
+        if rank >= total:
+            return self.max_ns
+        if rank == 1:
+            return self.min_ns
+        below = 0
+        for index, count in ordered:
+            below += count
+            if below >= rank:
+                return self._clamped(index)
+        return self.max_ns
+
+    def _clamped(self, index: int) -> int:
+        """The value that stands for a bucket: within the accuracy of all it may hold."""
+        assert self.min_ns is not None  # noqa: S101 - asked only where there are results
+        assert self.max_ns is not None  # noqa: S101
+        if index == _UNDER:
+            return self.min_ns
+        if index == _OVER:
+            return self.max_ns
+        middle = 2 * _GAMMA ** (index + _FIRST - 1) / (_GAMMA + 1)
+        return min(max(round(middle), self.min_ns), self.max_ns)
+
+    def to_bytes(self) -> bytes:
+        """The canonical form: equal histograms have equal bytes."""
+        out = bytearray([_FORMAT])
+        if self.min_ns is None or self.max_ns is None:
+            return bytes(out)
+        for number in (self.sum_ns, self.min_ns, self.max_ns - self.min_ns):
+            _write(out, number)
+        previous = 0
+        for index, count in sorted(self._buckets.items()):
+            _write(out, index - previous)
+            _write(out, count)
+            previous = index
+        return bytes(out)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Histogram:
+        """The histogram that `to_bytes` wrote. Raises ValueError for anything else."""
+        if not data or data[0] != _FORMAT:
+            raise ValueError("not a histogram of this format")
+        histogram = cls()
+        if len(data) == 1:
+            return histogram
+        numbers = _read(data)
+        if len(numbers) < 5 or len(numbers) % 2 == 0:
+            raise ValueError("a histogram that was cut off")
+        histogram.sum_ns, histogram.min_ns = numbers[0], numbers[1]
+        histogram.max_ns = numbers[1] + numbers[2]
+        index = 0
+        for step, count in zip(numbers[3::2], numbers[4::2], strict=True):
+            index += step
+            if index > _OVER or not count or (step == 0 and index in histogram._buckets):
+                raise ValueError("a histogram with a bucket that can't be")
+            histogram._buckets[index] = count
+        return histogram
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Histogram) and self.to_bytes() == other.to_bytes()
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        return f"<Histogram of {self.count}, {self.min_ns} to {self.max_ns} ns>"
+
+
+def _write(out: bytearray, number: int) -> None:
+    """Append a number, seven bits a byte, the lowest first; all but the last byte have the eighth bit."""
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+
+
+def _read(data: bytes) -> list[int]:
+    """The numbers after the first byte."""
+    numbers, number, shift = [], 0, 0
+    for byte in data[1:]:
+        number |= (byte & 0x7F) << shift
+        if byte & 0x80:
+            shift += 7
+            if shift > 140:
+                raise ValueError("a histogram with a number that can't be")
+        else:
+            numbers.append(number)
+            number = shift = 0
+    if shift:
+        raise ValueError("a histogram that was cut off")
+    return numbers
