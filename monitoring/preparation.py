@@ -1,0 +1,81 @@
+"""What must be so before any process starts: both databases of this version, an admin, the configuration applied."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+
+from checks.environment import measurements_url
+from checks.store.engine import StoreProblem, open_engine
+from checks.store.upgrade import check_schema, upgrade
+
+_LOCK = 0x5570  # PostgreSQL's advisory lock of a migration of ours; the store's upgrade has its own
+
+
+class NotPrepared(Exception):
+    """A database is not of this version; the message says what to do."""
+
+
+def migrate() -> None:
+    """Bring both databases to this version; of several processes one does it, the others wait."""
+    with _one_at_a_time():
+        loader = MigrationLoader(connection)
+        ours = {name for app, name in loader.disk_migrations if app == "monitoring"}
+        newer = sorted(name for app, name in loader.applied_migrations if app == "monitoring" and name not in ours)
+        if newer:
+            raise NotPrepared(
+                f"the configuration's database has migration {newer[-1]}, which this version does not know:"
+                " a newer Stillup made it; install that version here too",
+            )
+        upgrade(measurements_url())
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """One lock over both databases: of this data directory, and on PostgreSQL of the database."""
+    settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (settings.DATA_DIR / "migrate.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if connection.vendor != "postgresql":
+            yield
+            return
+        try:
+            with connection.cursor() as cursor:
+                # A migration may rewrite a large table; the settings' limits are for requests.
+                cursor.execute("SET statement_timeout = 0")
+                cursor.execute("SET lock_timeout = '60s'")
+                cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        except OperationalError as exc:
+            raise NotPrepared(f"the database can't be used: {str(exc).strip().splitlines()[0]}") from exc
+        try:
+            yield
+        finally:
+            connections.close_all()  # which lets go of the lock, and of the limits
+
+
+def check() -> None:
+    """Raises NotPrepared where a database is older or newer than this code: for a process that was started by itself."""
+    try:
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except OperationalError as exc:
+        raise NotPrepared(f"the configuration's database can't be used: {str(exc).strip().splitlines()[0]}") from exc
+    if waiting:
+        raise NotPrepared(
+            f"the configuration's database lacks {len(waiting)} migrations; `manage.py prepare` or `up` makes them",
+        )
+    engine = open_engine(measurements_url())
+    try:
+        check_schema(engine)
+    except StoreProblem as exc:
+        raise NotPrepared(str(exc)) from exc
+    finally:
+        engine.dispose()
