@@ -8,3 +8,9 @@ class MonitoringConfig(AppConfig):
 
     name = "monitoring"
     verbose_name = "Stillup"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from monitoring import system_checks
+
+        system_checks.install()

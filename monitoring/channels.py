@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote
 
+from checks.spec import REDACTED
 from monitoring.models import Channel
+from monitoring.notifier import recipients
 from monitoring.publish import secretbox
 
 # They act on the machine that the notifier runs on.
@@ -35,7 +37,7 @@ class ChannelProblem(ValueError):
 
 def set_url(channel: Channel, url: str) -> None:
     """Seal `url` into the channel, which the caller saves. Raises ChannelProblem where it can't be used."""
-    check_url(url)
+    channel.recipients = check_url(url)
     channel.sealed_url = secretbox().encrypt(url.strip())
 
 
@@ -55,8 +57,13 @@ def scheme_of(url: str) -> str:
     return match[1].lower() if match else ""
 
 
-def check_url(url: str) -> None:
-    """Raise ChannelProblem where a message could not be sent by this URL, or not in our way."""
+def masked(url: str) -> str:
+    """The URL as it may be shown: the service and dots."""
+    return f"{scheme_of(url)}://{REDACTED}"
+
+
+def check_url(url: str) -> int:
+    """How many recipients the URL names. Raises ChannelProblem where no message could be sent by it in our way."""
     if len(url) > MAX_LENGTH:
         raise ChannelProblem(f"the URL is {len(url)} characters long; at most {MAX_LENGTH} are allowed")
     if any(ord(character) < 32 or ord(character) == 127 for character in url.strip()):
@@ -68,9 +75,10 @@ def check_url(url: str) -> None:
         raise ChannelProblem(f"{scheme}:// acts on this machine; a channel must reach people over the network")
     refused = sorted(query_keys(url) & (DELIVERY_KEYS | FILE_KEYS))
     if refused:
+        options = ", ".join(f"{key}=" for key in refused)
         why = "Stillup decides about deadlines and retries" if refused[0] in DELIVERY_KEYS else "it names a local file"
-        raise ChannelProblem(f"the option ?{refused[0]}= is not allowed in a channel's URL: {why}")
-    _check_service(url, scheme)
+        raise ChannelProblem(f"not allowed in a channel's URL: {options}; {why}")
+    return _check_service(url, scheme)
 
 
 def query_keys(url: str) -> set[str]:
@@ -88,32 +96,28 @@ def _plain(name: str) -> str:
     return name.casefold().strip(" \t+-:")
 
 
-def _check_service(url: str, scheme: str) -> None:
-    """Raise ChannelProblem where Apprise has no such service, or the service can't read the URL."""
+def _check_service(url: str, scheme: str) -> int:
+    """How many recipients it names. Raises ChannelProblem where there is no such service, or it can't read the URL."""
     from apprise import Apprise, AppriseAsset  # takes 0.4 s and 30 MB: only a process that checks a URL pays
     from apprise.manager_plugins import NotificationManager
     from apprise.plugins import url_to_dict
 
     services = NotificationManager()
-    parsed = url_to_dict(url, secure_logging=True)  # also reads the web addresses that services hand out
-    plugin = services[parsed["schema"]] if parsed else services.get(scheme)
-    if plugin is None or plugin.category != "native":
-        raise ChannelProblem(f"Apprise knows no service {scheme}://")
-    if parsed and parsed["schema"] in LOCAL_SERVICES:
-        raise ChannelProblem(
-            f"{parsed['schema']}:// acts on this machine; a channel must reach people over the network"
-        )
-    if not plugin.enabled:
-        raise ChannelProblem(f"{scheme}:// needs a library that is not installed")
-    asset = AppriseAsset(
-        secure_logging=True, plugin_paths=[], storage_mode="memory", pgp_autogen=False, pem_autogen=False
-    )
+    asset = AppriseAsset(plugin_paths=[], storage_mode="memory", pgp_autogen=False, pem_autogen=False)
     # Apprise's own words may hold the token it did not like: they are not passed on.
     with _silenced():
-        made = Apprise.instantiate(dict(parsed), asset=asset, suppress_exceptions=True) if parsed else None
-    if made is None:
-        forms = ", ".join(form.replace("{schema}", scheme) for form in plugin.templates[:3])
-        raise ChannelProblem(f"{plugin.service_name} can't read this URL; its forms are: {forms}")
+        parsed = url_to_dict(url, secure_logging=True)  # also reads the web addresses that services hand out
+        service = parsed["schema"] if parsed else scheme
+        if service not in services or services[service].category != "native":
+            raise ChannelProblem(f"Apprise knows no service {service}://")
+        plugin = services[service]
+        if not plugin.enabled:
+            raise ChannelProblem(f"{service}:// needs a library that is not installed")
+        made = Apprise.instantiate(parsed, asset=asset) if parsed else None
+        if made is None:
+            forms = ", ".join(form.replace("{schema}", service) for form in plugin.templates[:3])
+            raise ChannelProblem(f"{plugin.service_name} can't read this URL; its forms are: {forms}")
+        return recipients.count(made)
 
 
 @contextmanager

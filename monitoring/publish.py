@@ -25,7 +25,7 @@ from checks.secretbox import SecretBox, open_secretbox
 from checks.spec import MonitorSpec, ProbedSpec, dump, seal, unseal
 from checks.status import Policy
 from checks.store import publishing
-from checks.store.engine import instance_uuid, open_engine
+from checks.store.engine import instance_uuid, open_engine, reading
 from checks.store.publishing import PublishedMonitor
 from checks.store.schema import monitor_state
 from monitoring.models import KnownStore, Monitor
@@ -270,7 +270,7 @@ class Reconciled:
 def reconcile() -> Reconciled:
     """Compare the revisions in both stores and repair the difference. Raises what the databases raise."""
     engine = store_engine()
-    with engine.begin() as conn:
+    with reading(engine) as conn:
         store = instance_uuid(conn)
         theirs = publishing.revisions(conn)
     # Read after the store: what is there and not here was deleted, not created in between.
@@ -300,7 +300,7 @@ def _only_there(engine: sa.Engine, uuids: AbstractSet[UUID]) -> dict[UUID, Publi
     living = sa.select(c.monitor, c.slug, c.name, c.kind, c.revision).where(
         sa.or_(c.removed.is_(None), c.removed != "deleted")
     )
-    with engine.begin() as conn:
+    with reading(engine) as conn:
         rows = conn.execute(living).all()
     return {
         row.monitor: _tombstone(row.monitor, row.slug, row.name, row.kind, revision=row.revision + 1)

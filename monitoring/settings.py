@@ -40,13 +40,14 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "monitoring.headers.SecurityHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "monitoring.access.AccessMiddleware",
 ]
 ROOT_URLCONF = "monitoring.urls"
 ASGI_APPLICATION = "monitoring.asgi.application"
@@ -124,8 +125,11 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
+SECURE_HSTS_SECONDS = 31536000 if _base.scheme == "https" else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _base.scheme == "https"
+SESSION_COOKIE_NAME = "__Host-stillup-session" if SESSION_COOKIE_SECURE else "stillup-session"
+CSRF_COOKIE_NAME = "__Host-stillup-csrf" if CSRF_COOKIE_SECURE else "stillup-csrf"
 SESSION_COOKIE_HTTPONLY = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 
 LOGGING_CONFIG = None  # processes configure logging themselves: checks.logs.configure
