@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
@@ -15,6 +16,7 @@ from django.db.migrations.loader import MigrationLoader
 from checks.environment import measurements_url
 from checks.store.engine import StoreProblem, open_engine
 from checks.store.upgrade import check_schema, upgrade
+from monitoring.accounts import FirstAccount, ensure_admin
 
 _LOCK = 0x5570  # PostgreSQL's advisory lock of a migration of ours; the store's upgrade has its own
 
@@ -79,3 +81,17 @@ def check() -> None:
         raise NotPrepared(str(exc)) from exc
     finally:
         engine.dispose()
+
+
+def prepare(config: Path | None) -> FirstAccount | None:
+    """Make everything ready to run. Raises NotPrepared, with every mistake where the configuration file is wrong.
+
+    Returns the account that was made, if one was.
+    """
+    migrate()
+    if config is not None:
+        try:
+            call_command("apply", str(config))
+        except CommandError as exc:
+            raise NotPrepared(str(exc)) from exc
+    return ensure_admin()

@@ -1,0 +1,71 @@
+"""A real Chromium for the tests: the one on the PATH, else Debian's by apt, else Playwright's own.
+
+`python -m tests.browser` sees to it that there is one, before the tests run; `executable()` is what they launch.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+APT = ("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
+PLAYWRIGHT = (sys.executable, "-m", "playwright", "install", "chromium")
+
+
+def executable() -> str | None:
+    """The path of a Chromium of this machine; None where Playwright is to take its own."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def playwrights_own() -> Path | None:
+    """The path of the Chromium that Playwright downloaded; None where it did not."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = Path(playwright.chromium.executable_path)
+    return path if path.exists() else None
+
+
+def _by_apt() -> bool:
+    if shutil.which("apt-get") is None:
+        return False
+    if os.geteuid() == 0:
+        become: tuple[str, ...] = ()
+    elif (
+        shutil.which("sudo")
+        and subprocess.run(["sudo", "-n", "true"], check=False, capture_output=True).returncode == 0
+    ):
+        become = ("sudo", "-n")
+    else:
+        return False
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", **os.environ}
+    subprocess.run([*become, "apt-get", "update", "--quiet"], check=False, env=quiet, stdout=subprocess.DEVNULL)
+    return subprocess.run([*become, *APT], check=False, env=quiet, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def _by_playwright() -> bool:
+    return subprocess.run(PLAYWRIGHT, check=False).returncode == 0
+
+
+def main() -> int:
+    """0 where the tests will find a Chromium."""
+    if executable() or playwrights_own():
+        return 0
+    print("no Chromium on this machine: installing one")
+    if (_by_apt() and executable()) or (_by_playwright() and playwrights_own()):
+        return 0
+    print(
+        "The browser tests need a Chromium, and none could be installed. One of these brings it:\n"
+        f"  sudo {' '.join(APT)}\n"
+        f"  .venv/bin/python -m playwright install --with-deps chromium",
+        file=sys.stderr,
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
