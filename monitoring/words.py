@@ -1,0 +1,39 @@
+"""Figures for people, the same on every page."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from checks.units import spoken_duration
+
+NONE = "\N{EN DASH}"
+
+
+def spoken(seconds: float | None) -> str:
+    """A duration; a dash where there is none."""
+    return NONE if seconds is None else spoken_duration(max(0.0, float(seconds)))
+
+
+def spoken_ns(nanoseconds: int | None) -> str:
+    """A duration given in nanoseconds; a dash where there is none."""
+    return spoken(None if nanoseconds is None else nanoseconds / 1e9)
+
+
+def since(instant: datetime | None, now: datetime) -> str:
+    """How long ago an instant was, in whole seconds; a dash where there is none."""
+    return NONE if instant is None else spoken_duration(max(1.0, float(round((now - instant).total_seconds()))))
+
+
+def percent(ratio: float | None) -> str:
+    """A share with two decimals, rounded down: 99.999 % of a month is not 100 %. A dash where there is none."""
+    if ratio is None:
+        return NONE
+    return "100 %" if ratio >= 1 else f"{math.floor(ratio * 10_000 + 1e-9) / 100:.2f} %"
+
+
+def share(ratio: float | None) -> str:
+    """A share without decimals. All but nothing is not 100 %, and a little is not 0 %."""
+    if not ratio:
+        return "0 %"
+    return "100 %" if ratio >= 0.9995 else f"{min(99, max(1, round(ratio * 100)))} %"
