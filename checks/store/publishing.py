@@ -1,0 +1,318 @@
+"""What is watched, as the configuration last said: monitors become targets.
+
+Everything arrives in batches and may arrive twice, late, or out of order: only a higher revision changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from checks import schedule
+from checks.status import Cause, Policy, Status
+from checks.store.schema import monitor_state, ping_code, target
+from checks.store.states import CHUNK, FRESH, NO_RUNS, lock_monitors, lock_targets
+from checks.store.writer import put, settle
+
+TOMBSTONE = timedelta(days=30)  # so long a deletion is remembered: an older publish must not bring the monitor back
+_PRUNED_AT_ONCE = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedMonitor:
+    """A monitor as the store needs it. `removed` is None, "retired" or "deleted"; `spec` has its secrets sealed."""
+
+    uuid: UUID
+    slug: str
+    name: str
+    kind: str
+    source: str
+    revision: int
+    spec: dict[str, Any]
+    places: tuple[str, ...]
+    interval: float
+    retry_interval: float
+    policy: Policy
+    paused: bool = False
+    removed: str | None = None
+    ping_codes: tuple[UUID, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether it is watched now."""
+        return not self.paused and self.removed is None
+
+
+def publish(conn: sa.Connection, monitors: Sequence[PublishedMonitor], now: datetime) -> int:
+    """Take over those of a higher revision than the store has; returns how many.
+
+    A changed specification refuses the results of probes that run, and begins to count failures anew; due times stay.
+    Pausing, resuming, removing and other locations change the status in the same transaction.
+    """
+    newest: dict[UUID, PublishedMonitor] = {}
+    for monitor in monitors:
+        known = newest.get(monitor.uuid)
+        if known is None or known.revision < monitor.revision:
+            newest[monitor.uuid] = monitor
+    ordered = sorted(newest.values(), key=lambda monitor: monitor.uuid)
+    _insert_unknown(conn, ordered, now)
+    rows = lock_monitors(conn, [monitor.uuid for monitor in ordered])
+    changed = [monitor for monitor in ordered if rows[monitor.uuid].revision < monitor.revision]
+    if changed:
+        _write_monitors(conn, changed, rows, now)
+        moved = _write_targets(conn, changed, rows, now)
+        _write_ping_codes(conn, changed, now)
+        _settle(conn, changed, rows, moved, now)
+    return len(changed)
+
+
+def _insert_unknown(conn: sa.Connection, monitors: Sequence[PublishedMonitor], now: datetime) -> None:
+    """Rows of revision 0 for those that the store has not seen; of two publishers at once, one inserts."""
+    if not monitors:
+        return
+    make = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    conn.execute(
+        make(monitor_state).on_conflict_do_nothing(),
+        [
+            {
+                "monitor": monitor.uuid,
+                "slug": monitor.slug,
+                "name": monitor.name,
+                "kind": monitor.kind,
+                "revision": 0,
+                "quorum": monitor.policy.quorum,
+                "status": (Status.PENDING if monitor.active else Status.PAUSED).value,
+                "since": now,
+                "seq": 0,
+                "paused": monitor.paused,
+                "removed": monitor.removed,
+                "consumed_seq": 0,
+            }
+            for monitor in monitors
+        ],
+    )
+
+
+def _write_monitors(
+    conn: sa.Connection,
+    changed: Sequence[PublishedMonitor],
+    rows: dict[UUID, sa.Row[Any]],
+    now: datetime,
+) -> None:
+    query = monitor_state.update().where(monitor_state.c.monitor == sa.bindparam("of"))
+    values = []
+    for monitor in changed:
+        row = rows[monitor.uuid]
+        gone_at = (row.removed_at if row.removed == monitor.removed else None) or now
+        values.append(
+            {
+                "of": monitor.uuid,
+                "slug": monitor.slug,
+                "name": monitor.name,
+                "kind": monitor.kind,
+                "revision": monitor.revision,
+                "quorum": monitor.policy.quorum,
+                "paused": monitor.paused,
+                "removed": monitor.removed,
+                "removed_at": None if monitor.removed is None else gone_at,
+            },
+        )
+    conn.execute(query, values)
+
+
+def _write_targets(
+    conn: sa.Connection,
+    changed: Sequence[PublishedMonitor],
+    rows: dict[UUID, sa.Row[Any]],
+    now: datetime,
+) -> set[UUID]:
+    """Make, change and remove targets; returns the monitors that have other locations, or another quorum, than before."""
+    existing: dict[tuple[UUID, str], sa.Row[Any]] = {}
+    for begin in range(0, len(changed), CHUNK):
+        uuids = [monitor.uuid for monitor in changed[begin : begin + CHUNK]]
+        found = lock_targets(conn, target.c.monitor.in_(uuids))
+        existing.update(((row.monitor, row.location), row) for row in found)
+    wanted = {(monitor.uuid, place): monitor for monitor in changed for place in monitor.places}
+    gone = [row.id for key, row in existing.items() if key not in wanted]
+    new = [_new_target(monitor, place, now) for (_, place), monitor in _missing(wanted, existing)]
+    updates = [
+        _changed_target(wanted[key], row, now, resumed=_is_back(wanted[key], rows[key[0]]))
+        for key, row in existing.items()
+        if key in wanted
+    ]
+    if gone:
+        conn.execute(target.delete().where(target.c.id == sa.bindparam("of")), [{"of": number} for number in gone])
+    if new:
+        conn.execute(target.insert(), new)
+    if updates:
+        updates.sort(key=lambda values: values["of"])
+        conn.execute(target.update().where(target.c.id == sa.bindparam("of")), updates)
+    moved = {key[0] for key in existing if key not in wanted} | {values["monitor"] for values in new}
+    return moved | {monitor.uuid for monitor in changed if rows[monitor.uuid].quorum != monitor.policy.quorum}
+
+
+def _missing(
+    wanted: dict[tuple[UUID, str], PublishedMonitor],
+    existing: dict[tuple[UUID, str], sa.Row[Any]],
+) -> list[tuple[tuple[UUID, str], PublishedMonitor]]:
+    return [(key, monitor) for key, monitor in wanted.items() if key not in existing]
+
+
+def _is_back(monitor: PublishedMonitor, row: sa.Row[Any]) -> bool:
+    """Whether a monitor that was paused or removed is watched again."""
+    return monitor.active and (row.paused or row.removed is not None)
+
+
+def _common(monitor: PublishedMonitor) -> dict[str, Any]:
+    return {
+        "source": monitor.source,
+        "revision": monitor.revision,
+        "spec": monitor.spec,
+        "active": monitor.active,
+        "interval_seconds": monitor.interval,
+        "retry_seconds": monitor.retry_interval,
+    }
+
+
+def _new_target(monitor: PublishedMonitor, place: str, now: datetime) -> dict[str, Any]:
+    return {
+        "monitor": monitor.uuid,
+        "location": place,
+        **_common(monitor),
+        "fence": 0,
+        "skipped_slots": 0,
+        "next_due_at": _first_due(monitor, now),
+        **FRESH,
+    }
+
+
+def _changed_target(
+    monitor: PublishedMonitor,
+    row: sa.Row[Any],
+    now: datetime,
+    *,
+    resumed: bool,
+) -> dict[str, Any]:
+    """All columns that a publish may change, the same for every row: one statement serves them all."""
+    same = (row.spec, row.source, row.interval_seconds, row.retry_seconds, row.active) == (
+        monitor.spec,
+        monitor.source,
+        monitor.interval,
+        monitor.retry_interval,
+        monitor.active,
+    )
+    values = {
+        "of": row.id,
+        **_common(monitor),
+        "fence": row.fence if same else row.fence + 1,
+        "leased_until": row.leased_until if same else None,
+        "leased_by": row.leased_by if same else None,
+        "next_due_at": _due(monitor, row, now, resumed=resumed),
+        # A paused heartbeat has no deadline, a resumed one gets it from its next ping.
+        "deadline_at": row.deadline_at if monitor.active and not resumed else None,
+        **{name: getattr(row, name) for name in FRESH},
+    }
+    if resumed:
+        return {**values, **FRESH}
+    return values if same else {**values, **NO_RUNS}
+
+
+def _due(monitor: PublishedMonitor, row: sa.Row[Any], now: datetime, *, resumed: bool) -> datetime | None:
+    """The due time stays, unless it is further off than the new interval allows."""
+    due: datetime | None = row.next_due_at
+    keeps = monitor.active and not resumed and monitor.source == "probed" and due is not None
+    if keeps and due is not None and due <= now + timedelta(seconds=monitor.interval):
+        return due
+    return _first_due(monitor, now)
+
+
+def _first_due(monitor: PublishedMonitor, now: datetime) -> datetime | None:
+    """When it is probed first, spread over its interval; never, where it is not watched or reports by itself."""
+    if not monitor.active or monitor.source != "probed":
+        return None
+    return schedule.first_due(now, monitor.interval, monitor.uuid)
+
+
+def _write_ping_codes(conn: sa.Connection, changed: Sequence[PublishedMonitor], now: datetime) -> None:
+    """The codes of a monitor are those published last; a removed one has none."""
+    for begin in range(0, len(changed), CHUNK):
+        some = changed[begin : begin + CHUNK]
+        uuids = [monitor.uuid for monitor in some]
+        kept = [code for monitor in some for code in monitor.ping_codes if monitor.removed is None]
+        conn.execute(ping_code.delete().where(ping_code.c.monitor.in_(uuids), ping_code.c.code.not_in(kept)))
+    rows = [
+        {"code": code, "monitor": monitor.uuid, "created_at": now}
+        for monitor in changed
+        for code in monitor.ping_codes
+        if monitor.removed is None
+    ]
+    if rows:
+        make = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+        query = make(ping_code)
+        conn.execute(
+            query.on_conflict_do_update(
+                index_elements=[ping_code.c.code],
+                set_={"monitor": query.excluded.monitor},
+            ),
+            rows,
+        )
+
+
+def _settle(
+    conn: sa.Connection,
+    changed: Sequence[PublishedMonitor],
+    rows: dict[UUID, sa.Row[Any]],
+    moved: set[UUID],
+    now: datetime,
+) -> None:
+    """Bring the status of each into line, in the order of their UUIDs: their rows are locked already."""
+    for monitor in changed:
+        row = rows[monitor.uuid]
+        if row.revision == 0:
+            continue  # it was made with the status that it has
+        if monitor.removed is not None and row.removed is None:
+            put(conn, monitor.uuid, Status.PAUSED, now, cause=Cause(monitor.removed))
+        elif monitor.paused and not row.paused:
+            put(conn, monitor.uuid, Status.PAUSED, now, cause=Cause.PAUSED)
+        elif _is_back(monitor, row):
+            put(conn, monitor.uuid, Status.PENDING, now, cause=Cause.RESUMED)
+    voting: dict[UUID, dict[str, Any]] = {
+        monitor.uuid: {}
+        for monitor in changed
+        if monitor.active and monitor.uuid in moved and rows[monitor.uuid].revision > 0
+    }
+    if voting:
+        settle(conn, voting, now, cause=Cause.CHANGED)
+
+
+def revisions(conn: sa.Connection) -> dict[UUID, int]:
+    """The revision of every monitor that the store knows, removed ones too."""
+    rows = conn.execute(sa.select(monitor_state.c.monitor, monitor_state.c.revision))
+    return {row.monitor: row.revision for row in rows}
+
+
+def prune_tombstones(conn: sa.Connection, now: datetime) -> int:
+    """Forget monitors that were deleted 30 days ago and whose transitions were all consumed; returns how many.
+
+    Their transitions stay for ever; what was measured ages out (`checks.store.retention`).
+    """
+    c = monitor_state.c
+    old = (
+        sa.select(c.monitor)
+        .where(c.removed == "deleted", c.removed_at <= now - TOMBSTONE, c.seq <= c.consumed_seq)
+        .order_by(c.monitor)
+        .limit(_PRUNED_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    gone = [row.monitor for row in conn.execute(old)]
+    if gone:
+        conn.execute(target.delete().where(target.c.monitor.in_(gone)))
+        conn.execute(ping_code.delete().where(ping_code.c.monitor.in_(gone)))
+        conn.execute(monitor_state.delete().where(c.monitor.in_(gone)))
+    return len(gone)

@@ -1,0 +1,239 @@
+"""Step 4 of the path of a result: a batch of results -> rows, in one transaction; and the only writer of transitions.
+
+A result that confirms its target's vote (nearly all do) touches its target's row only. One that moves the vote takes
+the monitor's row first, and the status is decided anew from the votes of all locations (`settle`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from checks.result import Outcome, Result
+from checks.status import Cause, MonitorState, Policy, Status, TargetState, Transition, advance, move, observe
+from checks.store import bulk
+from checks.store.claims import Claimed
+from checks.store.schema import monitor_state, target, transition, trouble
+from checks.store.states import CHUNK, STATE_COLUMNS, lock_monitors, lock_targets, monitor_state_of, state_of
+
+CHANNEL = "stillup_transitions"  # PostgreSQL wakes the notifiers that LISTEN to it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """One claimed probe that ended: what it found, and when its target is due again."""
+
+    claimed: Claimed
+    result: Result
+    policy: Policy
+    next_due_at: datetime
+    skipped: int  # slots that passed while it ran
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A transition that this transaction wrote."""
+
+    monitor: UUID
+    slug: str
+    transition: Transition
+
+
+@dataclass(slots=True, kw_only=True)
+class Recorded:
+    """What became of a batch. `refused` results came too late: their targets have another fence by now."""
+
+    refused: int = 0
+    transitions: list[Written] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A result beside the state of its target before and after it."""
+
+    finished: Finished
+    before: TargetState
+    after: TargetState
+
+    @property
+    def moved(self) -> bool:
+        """Whether the location votes otherwise than before."""
+        return self.after.vote is not self.before.vote
+
+    @property
+    def telling(self) -> bool:
+        """Whether its evidence is kept: a change of vote, or the first result of a run that is not up."""
+        outcome, after = self.finished.result.outcome, self.after
+        first = after is not self.before and (after.serving_run == 1 or after.healthy_run == 1)
+        return self.moved or (first and outcome is not Outcome.UP)
+
+
+def record(conn: sa.Connection, batch: Sequence[Finished], now: datetime) -> Recorded:
+    """Record a batch, in the caller's transaction: results, states, due times and whatever transitions follow."""
+    if not batch:
+        return Recorded()
+    seen = _observe(conn, batch)
+    if seen:
+        bulk.write(conn, seen, now)
+    evidence: dict[UUID, dict[str, Any]] = {}
+    for item in seen:
+        if item.moved:
+            evidence[item.finished.claimed.monitor] = describe(item.finished)
+    transitions = settle(conn, evidence, now, cause=Cause.PROBE) if evidence else []
+    return Recorded(refused=len(batch) - len(seen), transitions=transitions)
+
+
+def describe(finished: Finished) -> dict[str, Any]:
+    """A result as the evidence of a transition, in JSON; durations in nanoseconds."""
+    result = finished.result
+    return {
+        "location": finished.claimed.location,
+        "outcome": result.outcome.value,
+        "started_at": result.started_at.isoformat(),
+        "latency_ns": result.latency_ns,
+        "phases": result.phases.as_dict(),
+        "failure": None if result.failure is None else result.failure.as_dict(),
+        "evidence": result.evidence,
+    }
+
+
+def _observe(conn: sa.Connection, batch: Sequence[Finished]) -> list[Observed]:
+    """The results whose fence still matches, their targets locked; and the monitors too whose status may change.
+
+    Which monitors those are is known for certain only once the targets are locked, but they must be locked before. So
+    the states that came with the claims foretell it; where one of those has changed since, the locks are given back.
+    """
+    if conn.dialect.name == "sqlite":
+        return _lock_and_observe(conn, batch)  # the transaction holds the file's only write lock
+    moving = {
+        item.claimed.monitor
+        for item in batch
+        if observe(item.claimed.state, item.result.outcome, item.result.started_at, item.policy).vote
+        is not item.claimed.state.vote
+    }
+    while True:
+        with conn.begin_nested() as savepoint:
+            lock_monitors(conn, moving)
+            seen = _lock_and_observe(conn, batch)
+            missed = {item.finished.claimed.monitor for item in seen if item.moved} - moving
+            if not missed:
+                return seen
+            savepoint.rollback()
+        moving |= missed
+
+
+def _lock_and_observe(conn: sa.Connection, batch: Sequence[Finished]) -> list[Observed]:
+    ids = sorted({item.claimed.target_id for item in batch})
+    rows = {
+        row.id: row
+        for begin in range(0, len(ids), CHUNK)
+        for row in lock_targets(
+            conn,
+            target.c.id.in_(ids[begin : begin + CHUNK]),
+            target.c.id,
+            target.c.fence,
+            *STATE_COLUMNS,
+        )
+    }
+    seen = []
+    for item in batch:
+        row = rows.get(item.claimed.target_id)
+        if row is None or row.fence != item.claimed.fence:
+            continue
+        before = state_of(row)
+        after = observe(before, item.result.outcome, item.result.started_at, item.policy)
+        seen.append(Observed(finished=item, before=before, after=after))
+    return sorted(seen, key=lambda item: item.finished.claimed.target_id)
+
+
+def settle(
+    conn: sa.Connection,
+    monitors: Mapping[UUID, dict[str, Any]],
+    now: datetime,
+    *,
+    cause: Cause,
+) -> list[Written]:
+    """Decide the status of these monitors anew, from the votes of all their locations; returns what changed.
+
+    `monitors` maps each to the evidence of its transition. Paused and removed ones stay as they are.
+    """
+    rows = {uuid: row for uuid, row in lock_monitors(conn, monitors).items() if not row.paused and row.removed is None}
+    if not rows:
+        return []
+    votes: dict[UUID, list[TargetState]] = {uuid: [] for uuid in rows}
+    ids = sorted(rows)
+    for begin in range(0, len(ids), CHUNK):
+        query = sa.select(target.c.monitor, *STATE_COLUMNS).where(target.c.monitor.in_(ids[begin : begin + CHUNK]))
+        for row in conn.execute(query):
+            votes[row.monitor].append(state_of(row))
+
+    def decide(row: sa.Row[Any]) -> tuple[MonitorState, Transition | None]:
+        policy = Policy(quorum=row.quorum)
+        states = votes[row.monitor]
+        return advance(monitor_state_of(row), states, policy, now, cause=cause, evidence=monitors[row.monitor])
+
+    return _write(conn, rows.values(), decide)
+
+
+def put(conn: sa.Connection, monitor: UUID, status: Status, now: datetime, *, cause: Cause) -> list[Written]:
+    """Put a monitor into a status that no vote decides: paused, resumed, removed."""
+    rows = lock_monitors(conn, [monitor])
+    return _write(conn, rows.values(), lambda row: move(monitor_state_of(row), status, now, cause=cause))
+
+
+def _write(
+    conn: sa.Connection,
+    rows: Iterable[sa.Row[Any]],
+    decide: Callable[[sa.Row[Any]], tuple[MonitorState, Transition | None]],
+) -> list[Written]:
+    written, states = [], []
+    for row in rows:
+        state, change = decide(row)
+        if change is not None:
+            written.append(Written(monitor=row.monitor, slug=row.slug, transition=change))
+            states.append({"of": row.monitor, "status": state.status.value, "since": state.since, "seq": state.seq})
+    if not written:
+        return []
+    conn.execute(monitor_state.update().where(monitor_state.c.monitor == sa.bindparam("of")), states)
+    conn.execute(transition.insert(), [_transition_values(item) for item in written])
+    if conn.dialect.name == "postgresql":
+        conn.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))  # delivered with the commit
+    return written
+
+
+def _transition_values(item: Written) -> dict[str, Any]:
+    change = item.transition
+    return {
+        "uuid": uuid4(),
+        "monitor": item.monitor,
+        "seq": change.seq,
+        "at": change.at,
+        "since": change.since,
+        "from_status": change.from_status.value,
+        "to_status": change.to_status.value,
+        "cause": change.cause.value,
+        "evidence": change.evidence,
+    }
+
+
+def report_trouble(conn: sa.Connection, what: str, message: str, now: datetime) -> None:
+    """Say that something is wrong with us. One row a trouble: it keeps the instant at which it began."""
+    make = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    row = make(trouble).values(what=what, message=message[:500], since=now, seen_at=now)
+    conn.execute(
+        row.on_conflict_do_update(
+            index_elements=[trouble.c.what],
+            set_={"message": row.excluded.message, "seen_at": row.excluded.seen_at},
+        ),
+    )
+
+
+def clear_trouble(conn: sa.Connection, what: str) -> None:
+    """Say that it is well again."""
+    conn.execute(trouble.delete().where(trouble.c.what == what))
