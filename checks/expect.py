@@ -8,7 +8,7 @@ Where a JSONPath selects several values, each of them has to meet the line.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from checks.expect_reader import (
@@ -28,10 +28,12 @@ __all__ = [
     "OPERATORS_OF",
     "Expectation",
     "ExpectationError",
+    "ExpectationErrors",
     "Subject",
     "evaluate",
     "first_unmet",
     "parse",
+    "parse_all",
 ]
 
 SHOWN = 80  # characters of a value that a failure quotes
@@ -51,6 +53,27 @@ def parse(line: str, subjects: Mapping[str, Subject]) -> Expectation:
         _cache.clear()
     _cache[key] = (subjects, expectation)  # holding the subjects keeps their id theirs
     return expectation
+
+
+class ExpectationErrors(ValueError):
+    """Every line of a list that is no expectation, each with its place in the list."""
+
+    def __init__(self, errors: Mapping[int, ExpectationError]) -> None:
+        super().__init__("; ".join(str(error) for error in errors.values()))
+        self.errors = errors
+
+
+def parse_all(lines: Iterable[str], subjects: Mapping[str, Subject]) -> list[Expectation]:
+    """The expectations of several lines. Raises ExpectationErrors that names all that are none."""
+    parsed, errors = [], {}
+    for index, line in enumerate(lines):
+        try:
+            parsed.append(parse(line, subjects))
+        except ExpectationError as exc:
+            errors[index] = exc
+    if errors:
+        raise ExpectationErrors(errors)
+    return parsed
 
 
 def first_unmet(lines: tuple[str, ...], subjects: Mapping[str, Subject], facts: Mapping[str, Any]) -> Failure | None:

@@ -49,7 +49,7 @@ class ExpectationError(ValueError):
 
     def __init__(self, line: str, position: int, message: str) -> None:
         super().__init__(f"{line!r}, character {position + 1}: {message}")
-        self.position = position
+        self.position, self.message = position, message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

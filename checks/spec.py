@@ -20,8 +20,10 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from checks import expect
 from checks.status import Policy
@@ -152,12 +154,11 @@ class ProbedSpec(MonitorSpec):
     quorum: Annotated[int, Field(strict=True, ge=1, le=50)] = 1
     """How many locations must agree that it is down."""
 
-    @model_validator(mode="after")
-    def _expectations_are_readable(self) -> Self:
-        for option in ("expect", "degraded"):
-            for line in getattr(self, option):
-                expect.parse(line, self.subjects)  # raises ExpectationError, a ValueError
-        return self
+    @field_validator("expect", "degraded")
+    @classmethod
+    def _expectations_are_readable(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        expect.parse_all(lines, cls.subjects)  # raises ExpectationErrors, a ValueError
+        return lines
 
     @model_validator(mode="after")
     def _locations_are_distinct(self) -> Self:
@@ -212,3 +213,8 @@ def secret_options(spec_class: type[MonitorSpec]) -> tuple[str, ...]:
     """The names of the options that are sealed."""
     fields = spec_class.model_fields.items()
     return tuple(name for name, info in fields if any(isinstance(m, SecretMark) for m in info.metadata))
+
+
+def is_multiline(info: FieldInfo) -> bool:
+    """Whether the option's text may have line breaks."""
+    return any(isinstance(mark, AfterValidator) and mark.func is _text for mark in info.metadata)
