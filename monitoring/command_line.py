@@ -51,6 +51,7 @@ def _set_environment(argv: Sequence[str]) -> None:
 def main(argv: Sequence[str]) -> int:
     """The exit status of one command."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monitoring.settings")
+    os.umask(0o077)  # the data directory holds keys and what people said: it is nobody else's
     try:
         _set_environment(argv)
         if argv[1:2] == ["worker"]:
