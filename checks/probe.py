@@ -6,10 +6,11 @@ import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from checks import clock, expect
+from checks.evidence import secrets_of, without
 from checks.result import OURS, Failure, Observation, Outcome, Phases, Reason, Result
 from checks.spec import MonitorSpec, ProbedSpec
 
@@ -59,6 +60,7 @@ class ProbeContext:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     seen: Observation = field(default_factory=Observation)  # filled as the probe goes: a timeout keeps what was seen
     lag: Callable[[], float] = lambda: 0.0
+    explain: bool = False  # gather all evidence even when the target is up: for a person who asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +103,36 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
         seen.failure = Failure(reason=Reason.BUG, message=message, phase=watch.phase)
     seen.complete = seen.complete and (seen.failure is None or seen.failure.reason is Reason.EXPECTATION)
     latency = watch.last_ns - watch.started_ns if seen.complete else None
-    return judge(spec, seen, Result(outcome=Outcome.UP, started_at=started_at, latency_ns=latency, phases=watch.phases))
+    result = judge(
+        spec, seen, Result(outcome=Outcome.UP, started_at=started_at, latency_ns=latency, phases=watch.phases)
+    )
+    return result if result.outcome is Outcome.UP and not context.explain else _explained(spec, seen, result)
+
+
+def _explained(spec: ProbedSpec, seen: Observation, result: Result) -> Result:
+    """The result with all evidence, from which the monitor's own secrets are taken: a target may send them back."""
+    evidence = dict(seen.evidence)
+    try:
+        if seen.explain is not None:
+            evidence |= seen.explain()
+        secrets = secrets_of(spec)
+        failure = result.failure
+        if secrets and failure is not None:
+            failure = Failure.from_dict(without(failure.as_dict(), secrets))
+        return replace(result, failure=failure, evidence=without(evidence, secrets) if secrets else evidence)
+    except Exception:
+        logger.exception("evidence of %s is lost", spec.slug, extra={"action": "probe_bug", "monitor": spec.slug})
+        return replace(result, evidence={})
 
 
 def _timed_out(spec: ProbedSpec, context: ProbeContext) -> Failure:
-    phase, lag = context.stopwatch.phase, context.lag()
+    watch, phase, lag = context.stopwatch, context.stopwatch.phase, context.lag()
     if lag > spec.timeout / 5:
         message = f"no verdict: this worker's own loop was {lag:.1f} s late"
         return Failure(reason=Reason.LOOP_LATE, message=message, phase=phase)
+    if phase == "dns" and context.resources.resolver.is_silent(watch.started_ns / 1e9):
+        message = "this machine's name servers do not answer"
+        return Failure(reason=Reason.NO_RESOLVER, message=message, phase=phase)
     spoken = {
         "dns": "while resolving the name",
         "connect": "while connecting",
@@ -116,7 +140,9 @@ def _timed_out(spec: ProbedSpec, context: ProbeContext) -> Failure:
         "first_byte": "while waiting for the first byte",
         "transfer": "while reading the answer",
     }.get(phase, "")
-    return Failure(reason=Reason.TIMEOUT, message=f"timed out after {spec.timeout:g} s {spoken}".rstrip(), phase=phase)
+    progress = context.seen.progress() if phase == "transfer" and context.seen.progress else ""
+    message = f"timed out after {spec.timeout:g} s {spoken} {progress}".rstrip()
+    return Failure(reason=Reason.TIMEOUT, message=message, phase=phase)
 
 
 _BY_ERRNO = {

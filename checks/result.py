@@ -6,7 +6,7 @@ into a `Result`. The target's fault is a `Failure`, never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -119,11 +119,14 @@ class Observation:
 
     `facts` maps the subjects of the expectation language to values: `status` int, `body` bytes, `headers` list of
     (name, value), `certificate` seconds left, `size` bytes, `redirects` int, `banner` str. Latency and phases are
-    added by `checks.probe.run`. `evidence` is JSON for people, already free of secrets.
+    added by `checks.probe.run`. `evidence` is JSON for people; the monitor's own secrets are taken out of it by
+    `checks.probe.run`. What costs to gather is left to `explain`, which is called only where it is needed.
     """
 
     facts: dict[str, Any] = field(default_factory=dict)
     evidence: dict[str, Any] = field(default_factory=dict)
+    explain: Callable[[], dict[str, Any]] | None = None  # more evidence, for a result that is not up
+    progress: Callable[[], str] | None = None  # how much of the answer has come, for the message of a timeout
     failure: Failure | None = None
     complete: bool = False  # the answer came to its end, whatever it says
 

@@ -1,0 +1,93 @@
+"""Evidence for people: short, printable, without secrets."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from checks.spec import REDACTED, MonitorSpec, secret_options
+
+EXCERPT = 4096  # bytes of a body that are kept with a failure
+MAX_VALUE = 1000  # characters of a header that are kept
+MIN_SECRET = 4  # characters; a shorter one would take the rest of the evidence with it
+_SECRET_HEADER = re.compile(
+    r"cookie|authori[sz]ation|token|secret|passw|api-?key|session|signature|credential", re.IGNORECASE
+)
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+_TEXT_CODEC = re.compile(
+    r"(?:utf|iso|windows|cp|koi8|latin|shift|sjis|euc|gb|big5|us-ascii|ascii|mac|tis|ks)[\w.:-]*", re.IGNORECASE
+)
+_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+def as_utf8(data: bytes, content_type: str) -> bytes:
+    """Text in UTF-8, whatever the target encoded it in; the bytes as they are where no encoding of text is named."""
+    codec = next((codec for mark, codec in _MARKS if data.startswith(mark)), "")
+    if not codec and (named := _CHARSET.search(content_type)) is not None:
+        codec = named[1].lower()
+    # Only encodings of text: others that Python knows are no charsets, and some are slow beyond measure.
+    if codec in ("", "utf-8", "utf8", "us-ascii", "ascii") or not _TEXT_CODEC.fullmatch(codec):
+        return data
+    try:
+        return data.decode(codec, "replace").encode("utf-8", "replace")
+    except (LookupError, ValueError):
+        return data
+
+
+def excerpt(data: bytes) -> str:
+    """The beginning of a body as printable text."""
+    text = data[:EXCERPT].decode("utf-8", "replace")
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def shown_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[list[str]]:
+    """Headers as [name, value], those that carry credentials without them."""
+    shown = []
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")[:MAX_VALUE]
+        shown.append([name, REDACTED if _SECRET_HEADER.search(name) else _printable(value)])
+    return shown
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def secrets_of(spec: MonitorSpec) -> tuple[str, ...]:
+    """Every secret of a specification in the forms in which a target may send it back, the longest first."""
+    forms: set[str] = set()
+    plain = [str(value) for name in secret_options(type(spec)) for value in _values(getattr(spec, name))]
+    username = getattr(spec, "username", "")
+    plain += [base64.b64encode(f"{username}:{value}".encode()).decode() for value in plain if username]
+    for value in plain:
+        forms |= {
+            value,
+            json.dumps(value)[1:-1],
+            json.dumps(value, ensure_ascii=False)[1:-1],
+            quote(value),
+            quote_plus(value),
+        }
+    return tuple(sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True))
+
+
+def _values(option: Any) -> Iterable[Any]:
+    return option.values() if isinstance(option, Mapping) else (option,) if option else ()
+
+
+def without(value: Any, secrets: tuple[str, ...]) -> Any:
+    """A JSON value in which every secret is replaced by dots."""
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret, REDACTED)
+            return value
+        case Mapping():
+            return {key: without(inner, secrets) for key, inner in value.items()}
+        case list() | tuple():
+            return [without(inner, secrets) for inner in value]
+        case _:
+            return value
