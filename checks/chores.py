@@ -46,9 +46,10 @@ class Chores:
             self._start(name)
 
     def realign(self) -> None:
-        """Begin all intervals anew: the scheduler goes by the wall clock, and that was set."""
+        """Do everything now and begin all intervals anew: the scheduler goes by the wall clock, and that was set."""
         for name, (seconds, _) in self._work.items():
             self._scheduler.reschedule_job(name, trigger="interval", seconds=seconds)
+            self._start(name)
 
     async def stop(self, within: float) -> None:
         """Begin nothing more; what runs has `within` seconds to end and is cancelled then."""

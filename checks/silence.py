@@ -61,7 +61,16 @@ def _silent(conn: sa.Connection, now: datetime) -> list[sa.Row[Any]]:
     c = target.c
     due, heard = (sa.type_coerce(column, sa.BigInteger) for column in (c.next_due_at, c.last_result_at))
     instant = clock.to_micros(now - MARGIN)
-    candidates = sa.select(c.id, c.monitor, c.spec, c.vote, c.interval_seconds, c.next_due_at, c.last_result_at).where(
+    columns: tuple[sa.Column[Any], ...] = (
+        c.id,
+        c.monitor,
+        c.spec,
+        c.vote,
+        c.interval_seconds,
+        c.next_due_at,
+        c.last_result_at,
+    )
+    candidates = sa.select(*columns).where(
         c.source == "probed",
         c.active,
         c.vote != Status.UNKNOWN.value,

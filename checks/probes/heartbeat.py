@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from checks import schedule
 from checks.probe import Kind
+from checks.schedule import Schedule
 from checks.spec import DAY, Duration, Line, MonitorSpec
 from checks.status import Policy
 
@@ -32,7 +32,7 @@ class ScheduleOptions(BaseModel):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             raise ValueError(f"needs exactly one of every, cron and oncalendar; found {found}")
-        schedule.Schedule.parse(self.as_dict())  # raises ValueError
+        Schedule.parse(self.as_dict())  # raises ValueError
         return self
 
     def as_dict(self) -> dict[str, Any]:
@@ -58,9 +58,9 @@ class HeartbeatSpec(MonitorSpec):
         """One ping, or one missed, decides."""
         return Policy(failures=1, successes=1, interval=self.schedule.every or DAY, quorum=1)
 
-    def expected(self) -> schedule.Schedule:
+    def expected(self) -> Schedule:
         """The schedule, ready to be asked."""
-        return schedule.Schedule.parse(self.schedule.as_dict())
+        return Schedule.parse(self.schedule.as_dict())
 
 
 HEARTBEAT = Kind(spec=HeartbeatSpec)

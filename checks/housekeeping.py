@@ -1,0 +1,102 @@
+"""What a worker does beside its probes: deadlines, silence, roll-ups, retention, the clock. In short steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from checks import clock, sight, silence
+from checks.chores import Chores
+from checks.heartbeats.sweep import overdue, sweep
+from checks.lane import Lane
+from checks.recorder import stale_before, troubles_of_workers
+from checks.store import outbox, retention, rollup, writer
+from checks.store.engine import measure_offset, reading
+from checks.store.schema import target
+
+BETWEEN_STEPS = 0.01  # seconds in which others may write
+MOST_STEPS = 200  # of one chore in a row
+
+Step = Callable[[sa.Engine, datetime], bool]
+
+
+def add_housekeeping(chores: Chores, lane: Lane, engine: sa.Engine, *, location: str, lease: timedelta) -> None:
+    """Have `chores` keep house on `lane`."""
+    began = clock.monotonic()
+
+    def every(seconds: float, name: str, step: Step) -> None:
+        async def work() -> None:
+            for _ in range(MOST_STEPS):
+                if not await lane.call(step, engine, clock.utcnow()):
+                    break
+                await asyncio.sleep(BETWEEN_STEPS)
+
+        chores.every(seconds, name, work)
+
+    every(1, "sweep", sweep_deadlines)
+    every(5, "silence", lambda engine, now: silence.judge(engine, now, clock.monotonic() - began))
+    every(5, "roll-up", rollup.roll_up)
+    every(10, "clock", keep_time)
+    every(15, "troubles", clear_stale_troubles)
+    every(30, "retention", retention.prune)
+    every(60, "due-times", lambda engine, now: pull_back(engine, now, location, lease))
+    every(3600, "signs", tidy_signs)
+
+
+def sweep_deadlines(engine: sa.Engine, now: datetime) -> bool:
+    """Judge the heartbeats whose deadline has passed; no lock is taken where there is none."""
+    with reading(engine) as conn:
+        if not overdue(conn, now):
+            return False
+    with engine.begin() as conn:
+        return sweep(conn, now)
+
+
+def keep_time(engine: sa.Engine, now: datetime) -> bool:  # noqa: ARG001 - one signature for all chores
+    """Follow the store's clock."""
+    clock.set_offset(measure_offset(engine))
+    return False
+
+
+def clear_stale_troubles(engine: sa.Engine, now: datetime) -> bool:
+    """Clear what workers reported and no worker has seen for a minute: it is over, or they are gone."""
+    with reading(engine) as conn:
+        stale = [
+            trouble.what
+            for trouble in outbox.troubles(conn)
+            if troubles_of_workers(trouble.what) and trouble.seen_at < stale_before(now)
+        ]
+    if stale:
+        with engine.begin() as conn:
+            for what in stale:
+                writer.clear_trouble(conn, what)
+    return False
+
+
+def pull_back(engine: sa.Engine, now: datetime, location: str, lease: timedelta) -> bool:
+    """Bring back due times and leases that lie further off than they ever should: the clock was set back."""
+    c = target.c
+    micros = clock.to_micros(now)
+    due, leased = sa.type_coerce(c.next_due_at, sa.BigInteger), sa.type_coerce(c.leased_until, sa.BigInteger)
+    here = sa.and_(c.location == location, c.source == "probed", c.active)
+    too_far = sa.and_(here, due > micros + (c.interval_seconds + 60) * 1_000_000)
+    too_long = sa.and_(here, leased > micros + 3_600_000_000)
+    with reading(engine) as conn:
+        found = conn.execute(
+            sa.select(sa.func.count()).select_from(target).where(sa.or_(too_far, too_long))
+        ).scalar_one()
+    if found:
+        with engine.begin() as conn:
+            conn.execute(target.update().where(too_far).values(next_due_at=now))
+            conn.execute(target.update().where(too_long).values(leased_until=now + lease))
+    return False
+
+
+def tidy_signs(engine: sa.Engine, now: datetime) -> bool:
+    """Forget the signs of life of processes long gone."""
+    with engine.begin() as conn:
+        sight.tidy(conn, now)
+    return False
