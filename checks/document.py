@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,10 @@ class DocumentProblems(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+class WrittenFloat(float):
+    """A number of a document. Where a duration is wanted it lacks its unit, which a plain float of Python's has."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Node:
     """A value with its place. `value` is a scalar, a list of nodes, or a dict of nodes by key."""
@@ -58,7 +62,7 @@ class Node:
     raw: str = ""  # of a scalar: as written, variables not replaced
     quoted: bool = False
     broken: bool = False  # a problem was reported here already; `value` is a stand-in
-    keys: dict[str, tuple[int, int]] = field(default_factory=dict)  # line and column of each key of a mapping
+    key_place: tuple[int, int] | None = None  # line and column of the key under which it stands
 
     def plain(self) -> Any:
         """The value as plain Python, without places."""
@@ -66,16 +70,20 @@ class Node:
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, list):
             return [node.plain() for node in self.value]
-        return self.value
+        return WrittenFloat(self.value) if isinstance(self.value, float) else self.value
 
     def problem(self, message: str) -> Problem:
         """A problem with this node."""
         return Problem(self.line, self.column, self.path, message)
 
-    def key_problem(self, key: str, message: str) -> Problem:
-        """A problem with a key of this mapping."""
-        line, column = self.keys.get(key, (self.line, self.column))
-        return Problem(line, column, join(self.path, key), message)
+    def missing(self, key: str, message: str) -> Problem:
+        """A problem with a key that this mapping does not have."""
+        return Problem(self.line, self.column, join(self.path, key), message)
+
+    def key_problem(self, message: str) -> Problem:
+        """A problem with the key under which this node stands."""
+        line, column = self.key_place or (self.line, self.column)
+        return Problem(line, column, self.path, message)
 
     def shown(self) -> str:
         """The value as a problem quotes it: as it is written in the file, never what a variable stood for."""
@@ -264,11 +272,11 @@ class _Builder:
                 self.problems.append(Problem(*place, path, "merge keys are not allowed"))
             elif not name:
                 self.problems.append(Problem(*place, path, "a key is missing before the colon"))
-            elif name in node.keys:
-                first = node.keys[name][0]
+            elif name in node.value:
+                first = node.value[name].key_place[0]
                 self.problems.append(Problem(*place, path, f"the key stands twice, first in line {first}"))
             else:
-                node.value[name], node.keys[name] = value, place
+                node.value[name], value.key_place = value, place
 
     def _scalar(self, node: Node, event: Any) -> None:
         node.raw, node.quoted = event.value, bool(event.style)

@@ -32,6 +32,8 @@ from checks.units import format_duration, parse_duration
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 REDACTED = "••••••"
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
+TAG = r"^[a-z0-9][a-z0-9_.:/-]*$"
+WEB_ADDRESS = r"^https?://[^\s]+$"
 
 
 def _seconds(value: object) -> float:
@@ -72,10 +74,10 @@ def _text(value: str) -> str:
 Line = Annotated[str, AfterValidator(_one_line)]
 Text = Annotated[str, AfterValidator(_text)]
 Slug = Annotated[str, Field(pattern=SLUG, max_length=100)]
-Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.:/-]*$", max_length=50)]
+Tag = Annotated[str, Field(pattern=TAG, max_length=50)]
 Location = Annotated[str, Field(pattern=SLUG, max_length=50)]
 Secret = Annotated[Line, Field(max_length=4096), SecretMark()]
-WebAddress = Annotated[Line, Field(max_length=2000, pattern=r"^https?://[^\s]+$")]
+WebAddress = Annotated[Line, Field(max_length=2000, pattern=WEB_ADDRESS)]
 
 
 def slugify(name: str) -> str:
@@ -109,7 +111,7 @@ class MonitorSpec(BaseModel):
     @classmethod
     def _default_slug(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and not data.get("slug") and isinstance(data.get("name"), str):
-            return {**data, "slug": slugify(data["name"])}
+            return {**data, "slug": slug} if (slug := slugify(data["name"])) else data
         return data
 
     @model_validator(mode="after")
