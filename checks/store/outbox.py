@@ -42,6 +42,12 @@ class Trouble:
     seen_at: datetime
 
 
+def any_waiting(conn: sa.Connection) -> bool:
+    """Whether some monitor has a transition that nobody has consumed: a look that takes no lock."""
+    waiting = sa.select(monitor_state.c.monitor).where(monitor_state.c.seq > monitor_state.c.consumed_seq).limit(1)
+    return conn.execute(waiting).first() is not None
+
+
 def claim_monitors(conn: sa.Connection, *, notifier: str, now: datetime, lease: timedelta, limit: int) -> list[UUID]:
     """Monitors with transitions to consume, now leased to `notifier`; those that wait longest first."""
     waiting = (

@@ -140,7 +140,6 @@ result = sa.Table(
     _column("evidence", Json, nullable=True),
 )
 sa.Index("ix_result_target_started", result.c.target_id, result.c.started_at)
-sa.Index("ix_result_started", result.c.started_at)
 
 transition = sa.Table(
     "transition",
@@ -174,7 +173,9 @@ rollup = sa.Table(
     _column("degraded", sa.Integer),
     _column("down", sa.Integer),
     _column("unknown", sa.Integer),
+    sqlite_with_rowid=False,
 )
+sa.Index("ix_rollup_start", rollup.c.resolution, rollup.c.start)
 # Periods whose roll-up is older than their results: an hour's row is written in the results' own transaction. It stays
 # until the period is over, and is rolled up at `ready_at` meanwhile, so that figures need not wait for the full hour.
 dirty_period = sa.Table(
@@ -184,6 +185,7 @@ dirty_period = sa.Table(
     _column("resolution", sa.String(8), primary_key=True),
     _column("start", Instant, primary_key=True),
     _column("ready_at", Instant),
+    sqlite_with_rowid=False,
 )
 sa.Index("ix_dirty_period_ready", dirty_period.c.ready_at)
 

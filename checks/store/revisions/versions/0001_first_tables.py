@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("start", sa.BigInteger(), nullable=False),
         sa.Column("ready_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("target_id", "resolution", "start", name="pk_dirty_period"),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_dirty_period_ready", "dirty_period", ["ready_at"])
     op.create_table(
@@ -119,7 +120,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_result"),
     )
-    op.create_index("ix_result_started", "result", ["started_at"])
     op.create_index("ix_result_target_started", "result", ["target_id", "started_at"])
     op.create_table(
         "rollup",
@@ -135,7 +135,9 @@ def upgrade() -> None:
         sa.Column("down", sa.Integer(), nullable=False),
         sa.Column("unknown", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("target_id", "resolution", "start", "phase", name="pk_rollup"),
+        sqlite_with_rowid=False,
     )
+    op.create_index("ix_rollup_start", "rollup", ["resolution", "start"])
     op.create_table(
         "sign_of_life",
         sa.Column("process", sa.String(length=100), nullable=False),

@@ -1,0 +1,78 @@
+"""Deletes what is too old, in small batches: writers never wait for it.
+
+Raw results live 7 days, hours 180 days, days 3 years, pings 90 days. Transitions are never deleted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from checks import clock
+from checks.store.periods import DAY, HOUR
+from checks.store.publishing import prune_tombstones
+from checks.store.rollup import PAUSE, STEP
+from checks.store.schema import dirty_period, ping, result, rollup
+
+RESULTS = timedelta(days=7)
+HOURS = timedelta(days=180)
+DAYS = timedelta(days=3 * 365)
+PINGS = timedelta(days=90)
+BATCH = 250  # rows a statement
+MOST = 1000  # rows a step
+
+
+def prune(engine: sa.Engine, now: datetime) -> bool:
+    """Delete at most 1,000 rows that are too old, for at most some 50 ms; True: there may be more of them."""
+    begun, left = clock.monotonic(), MOST
+    more = False
+    with engine.begin() as conn:
+        for delete in (_results, _pings, _hours, _days, prune_tombstones):
+            deleted = BATCH
+            while deleted >= BATCH and left > 0 and clock.monotonic() - begun < STEP:
+                deleted = delete(conn, now)
+                left -= deleted
+            more = more or deleted >= BATCH
+    if engine.dialect.name == "sqlite":
+        time.sleep(PAUSE)
+    return more
+
+
+def _results(conn: sa.Connection, now: datetime) -> int:
+    """Results that are old and rolled up. They are numbered as they came, so the lowest numbers are the oldest."""
+    oldest_dirty: datetime | None = conn.execute(
+        sa.select(sa.func.min(dirty_period.c.start)).where(dirty_period.c.resolution == HOUR),
+    ).scalar_one()
+    until = now - RESULTS
+    return _lowest(conn, result, result.c.started_at < (until if oldest_dirty is None else min(until, oldest_dirty)))
+
+
+def _pings(conn: sa.Connection, now: datetime) -> int:
+    return _lowest(conn, ping, ping.c.received_at < now - PINGS)
+
+
+def _lowest(conn: sa.Connection, table: sa.Table, old: sa.ColumnElement[bool]) -> int:
+    lowest = sa.select(table.c.id).order_by(table.c.id).limit(BATCH)
+    return conn.execute(table.delete().where(table.c.id.in_(lowest), old)).rowcount
+
+
+def _aged(resolution: str, age: timedelta) -> Callable[[sa.Connection, datetime], int]:
+    def delete(conn: sa.Connection, now: datetime) -> int:
+        c = rollup.c
+        key = sa.tuple_(c.target_id, c.resolution, c.start, c.phase)
+        old = (
+            sa.select(c.target_id, c.resolution, c.start, c.phase)
+            .where(c.resolution == resolution, c.start < now - age)
+            .order_by(c.start)
+            .limit(BATCH)
+        )
+        return conn.execute(rollup.delete().where(key.in_(old))).rowcount
+
+    return delete
+
+
+_hours = _aged(HOUR, HOURS)
+_days = _aged(DAY, DAYS)

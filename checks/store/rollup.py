@@ -1,0 +1,173 @@
+"""Rolls results up into histograms of hours and days.
+
+A period is computed anew and replaced, never added to: a step that was killed is only repeated. An hour is rolled up
+from its results, first a minute after it has any, then ever more seldom, and for good when it is over; a day from its
+hours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from checks import clock
+from checks.clock import to_micros
+from checks.histogram import Histogram
+from checks.result import PHASES, Outcome
+from checks.store.bulk import mark_dirty
+from checks.store.periods import DAY, HOUR, LENGTH, first_ready, is_over, next_ready, start_of
+from checks.store.schema import dirty_period, result, rollup
+
+TOTAL = "total"  # the latency, beside the phases that it is made of
+STEP = 0.04  # seconds after which a step begins no other period
+PAUSE = 0.002  # seconds: SQLite's waiting writers get the lock only where it is free for a while
+_PERIODS = 100  # looked at in one step
+
+_COUNTS = ("complete", "incomplete", *(outcome.value for outcome in Outcome))
+_Rolled = dict[str, tuple[Histogram, dict[str, int]]]  # by phase
+
+
+def roll_up(engine: sa.Engine, now: datetime) -> bool:
+    """Roll up the periods that are ready, in one transaction of some 50 ms; True: there are more of them."""
+    begun, done = clock.monotonic(), 0
+    with engine.begin() as conn:
+        periods = _ready(conn, now)
+        for period in periods:
+            _roll_up(conn, period, now)
+            done += 1
+            if clock.monotonic() - begun > STEP:
+                break
+    if engine.dialect.name == "sqlite":
+        time.sleep(PAUSE)
+    return done < len(periods) or len(periods) == _PERIODS
+
+
+def _ready(conn: sa.Connection, now: datetime) -> list[sa.Row[Any]]:
+    """Hours before days. What another process rolls up this instant is left to it."""
+    query = (
+        sa.select(dirty_period)
+        .where(dirty_period.c.ready_at <= now)
+        .order_by(dirty_period.c.ready_at)
+        .limit(_PERIODS)
+        .with_for_update(skip_locked=True)
+    )
+    return sorted(conn.execute(query), key=lambda row: (row.resolution == DAY, row.ready_at))
+
+
+def _roll_up(conn: sa.Connection, period: sa.Row[Any], now: datetime) -> None:
+    over = is_over(period.resolution, period.start, now)
+    if period.resolution == DAY:
+        # An hour of it that is still to come marks the day again; it only has to come first.
+        if _has_dirty_hours(conn, period):
+            _wait(conn, period, next_ready(HOUR, now, now))
+            return
+        rolled = _from_hours(conn, period)
+    else:
+        rolled = _from_results(conn, period)
+    _replace(conn, period, rolled)
+    if not over:
+        _wait(conn, period, next_ready(period.resolution, period.start, now))
+        return
+    conn.execute(dirty_period.delete().where(*_is(period)))
+    if period.resolution == HOUR:
+        day = start_of(DAY, period.start)
+        mark_dirty(conn, [(period.target_id, DAY, to_micros(day), to_micros(first_ready(DAY, day, now)))])
+
+
+def _is(period: sa.Row[Any]) -> tuple[sa.ColumnElement[bool], ...]:
+    c = dirty_period.c
+    return (c.target_id == period.target_id, c.resolution == period.resolution, c.start == period.start)
+
+
+def _wait(conn: sa.Connection, period: sa.Row[Any], until: datetime) -> None:
+    conn.execute(dirty_period.update().where(*_is(period)).values(ready_at=until))
+
+
+def _has_dirty_hours(conn: sa.Connection, period: sa.Row[Any]) -> bool:
+    c = dirty_period.c
+    query = sa.select(c.start).where(
+        c.target_id == period.target_id,
+        c.resolution == HOUR,
+        c.start >= period.start,
+        c.start < period.start + LENGTH[DAY],
+    )
+    return conn.execute(query.limit(1)).first() is not None
+
+
+def _from_results(conn: sa.Connection, period: sa.Row[Any]) -> _Rolled:
+    c = result.c
+    query = sa.select(c.outcome, c.latency_ns, *(c[f"{phase}_ns"] for phase in PHASES)).where(
+        c.target_id == period.target_id,
+        c.started_at >= period.start,
+        c.started_at < period.start + LENGTH[HOUR],
+    )
+    counts = dict.fromkeys(_COUNTS, 0)
+    histograms = {phase: Histogram() for phase in (TOTAL, *PHASES)}
+    adders = [histogram.add for histogram in histograms.values()]
+    for outcome, *times in conn.execute(query):
+        counts[outcome] += 1
+        if times[0] is None:  # the answer was not complete: there is no latency to speak of
+            counts["incomplete"] += 1
+            continue
+        counts["complete"] += 1
+        for add, nanoseconds in zip(adders, times, strict=True):
+            if nanoseconds is not None:
+                add(nanoseconds)
+    return _with_counts(histograms, counts)
+
+
+def _with_counts(histograms: dict[str, Histogram], counts: dict[str, int]) -> _Rolled:
+    """Outcomes stand beside the latency only; a phase counts the results in which it happened."""
+    none = dict.fromkeys(_COUNTS, 0)
+    rolled: _Rolled = {}
+    for phase, histogram in histograms.items():
+        if phase == TOTAL:
+            rolled[phase] = (histogram, counts)
+        elif histogram.count:
+            rolled[phase] = (histogram, {**none, "complete": histogram.count})
+    return rolled if any(counts.values()) else {}
+
+
+def _from_hours(conn: sa.Connection, period: sa.Row[Any]) -> _Rolled:
+    c = rollup.c
+    query = sa.select(c.phase, c.histogram, *(c[name] for name in _COUNTS)).where(
+        c.target_id == period.target_id,
+        c.resolution == HOUR,
+        c.start >= period.start,
+        c.start < period.start + LENGTH[DAY],
+    )
+    return merged(conn.execute(query))
+
+
+def merged(rows: Iterable[sa.Row[Any]]) -> _Rolled:
+    """The sum of rolled-up rows, phase by phase."""
+    rolled: _Rolled = {}
+    for row in rows:
+        histogram, counts = rolled.setdefault(row.phase, (Histogram(), dict.fromkeys(_COUNTS, 0)))
+        histogram.merge(Histogram.from_bytes(row.histogram))
+        for name in _COUNTS:
+            counts[name] += getattr(row, name)
+    return rolled
+
+
+def _replace(conn: sa.Connection, period: sa.Row[Any], rolled: _Rolled) -> None:
+    c = rollup.c
+    same = (c.target_id == period.target_id, c.resolution == period.resolution, c.start == period.start)
+    conn.execute(rollup.delete().where(*same))
+    rows = [
+        {
+            "target_id": period.target_id,
+            "resolution": period.resolution,
+            "start": period.start,
+            "phase": phase,
+            "histogram": histogram.to_bytes(),
+            **counts,
+        }
+        for phase, (histogram, counts) in rolled.items()
+    ]
+    if rows:
+        conn.execute(rollup.insert(), rows)
