@@ -1,0 +1,44 @@
+"""Why a message that waits is not sent. Pure: a named reason, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from monitoring.models import Notification
+
+_BEGINNINGS = (Notification.Event.DOWN, Notification.Event.REMINDER, Notification.Event.SYSTEM)
+
+
+class Hold(StrEnum):
+    """The reasons, as the log of messages shows them."""
+
+    FOLDED = "folded into the message that it is resolved, which says from when to when it lasted"
+    CHANNEL_DELETED = "withdrawn: the channel was deleted"
+    RECIPIENT_GONE = "withdrawn: the channel's URL was changed and names fewer recipients"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A message as its neighbours see it: those of the same incident, channel and recipient, in their order."""
+
+    event: str
+    status: str
+    recipient: int = 0
+    being_sent: bool = False  # by a notifier whose lease holds
+
+
+def reason_to_hold(message: Waiting, later: Sequence[Waiting], *, recipients: int | None) -> Hold | None:
+    """Why the message will never be sent; None where it may. `recipients` of its channel, None where that is gone."""
+    if recipients is None:
+        return Hold.CHANNEL_DELETED
+    if message.recipient >= recipients:
+        return Hold.RECIPIENT_GONE
+    ended = any(after.event == Notification.Event.RESOLVED for after in later)
+    return Hold.FOLDED if ended and message.event in _BEGINNINGS else None
+
+
+def must_wait(earlier: Sequence[Waiting]) -> bool:
+    """Whether an earlier message goes first: a resolved never arrives before its down."""
+    return any(before.status in (Notification.Status.PENDING, Notification.Status.SENDING) for before in earlier)
