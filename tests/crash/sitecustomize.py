@@ -1,8 +1,9 @@
 """Kills its own process at one point of the product, without a hook in the product.
 
-Python imports this module when it starts, where its directory stands on PYTHONPATH. CRASH_POINT says where:
-`module:qualname:before|after:nth`, CRASH_ROLE in which process (a word of its command line), CRASH_MARK the file that
-is made just before: the test reads from it that the point was reached, and a process that finds it lives on.
+Python imports this module when it starts, where its directory stands on PYTHONPATH. CRASH_FUNCTIONS names the functions
+to wrap, as `module:qualname`, with commas between. A call of one of them ends the process by SIGKILL when the file
+CRASH_ARMED says so: `role module:qualname:before|after:nth`, where the role is a word of the process's command line.
+Just before, the file gets the ending `.reached`: the test knows by it that the point was reached, and nobody dies twice.
 """
 
 import functools
@@ -14,32 +15,41 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
+
+ARMED = os.environ.get("CRASH_ARMED", "")
 
 
-class Point:
-    """One call of one function."""
+class Function:
+    """One wrapped function."""
 
-    def __init__(self, text: str, mark: str) -> None:
-        self.module, self.qualname, self.when, nth = text.split(":")
-        self.nth = int(nth)
-        self.mark = mark
+    def __init__(self, text: str) -> None:
+        self.module, self.qualname = text.split(":")
+        self.text = text
+        self.order = ""
         self.calls = 0
         self.lock = threading.Lock()
 
     def reached(self, when: str) -> None:
-        """Count, and end this process at the call that was asked for."""
-        if when != self.when:
+        """Count a call that the order speaks of, and end this process at the one that was asked for."""
+        try:
+            with open(ARMED, encoding="ascii") as file:  # noqa: PTH123 - pathlib is slow to import in every process
+                order = file.read()
+        except FileNotFoundError:
+            return
+        role, _, point = order.partition(" ")
+        wanted, _, nth = point.rpartition(":")
+        if wanted != f"{self.text}:{when}" or role not in sys.orig_argv:
             return
         with self.lock:
-            self.calls += 1
-            if self.calls != self.nth:
+            self.calls = 1 if order != self.order else self.calls + 1
+            self.order = order
+            if self.calls != int(nth):
                 return
-            try:
-                os.close(os.open(self.mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            except FileExistsError:
-                return
-            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            os.rename(ARMED, f"{ARMED}.reached")  # noqa: PTH104 - as above
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def patch(self, module: object) -> None:
         """Wrap the function in its module or class."""
@@ -68,33 +78,33 @@ class Point:
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Lets the module be loaded as always, then patches it."""
+    """Lets modules be loaded as always, then patches them."""
 
-    def __init__(self, point: Point) -> None:
-        self.point = point
+    def __init__(self, functions: list[Function]) -> None:
+        self.functions = functions
+        self.looking = threading.local()
 
     def find_spec(self, name: str, path: object, target: object = None) -> importlib.machinery.ModuleSpec | None:
-        if name != self.point.module:
+        mine = [function for function in self.functions if function.module == name]
+        if not mine or getattr(self.looking, "name", "") == name:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self.looking.name = name
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.looking.name = ""
         assert spec is not None, name
         assert spec.loader is not None, name
         load = spec.loader.exec_module
 
         def load_and_patch(module: object) -> None:
             load(module)
-            self.point.patch(module)
+            for function in mine:
+                function.patch(module)
 
         spec.loader.exec_module = load_and_patch
         return spec
 
 
-def arm() -> None:
-    """Wait for the module, where this is the process that is to be killed and was not yet."""
-    point, mark = os.environ.get("CRASH_POINT"), os.environ.get("CRASH_MARK", "")
-    if point and os.environ["CRASH_ROLE"] in sys.orig_argv and not Path(mark).exists():
-        sys.meta_path.insert(0, Finder(Point(point, mark)))
-
-
-arm()
+if ARMED:
+    sys.meta_path.insert(0, Finder([Function(text) for text in os.environ["CRASH_FUNCTIONS"].split(",")]))
