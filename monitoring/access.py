@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import ResolverMatch
 from django.utils.cache import patch_cache_control
@@ -79,15 +80,11 @@ class AccessMiddleware:
         if access is Access.PUBLIC:
             return None
         if access is None:
-            return _denied("This page is not in the table of who may see what.")
+            raise PermissionDenied("this page is not in the table of who may see what")
         if not request.user.is_authenticated:
             if request.method not in ("GET", "HEAD"):
-                return _denied("Sign in first.")
+                raise PermissionDenied("sign in first")
             return redirect_to_login(request.get_full_path())
         if access is Access.STAFF and not request.user.is_staff:
-            return _denied("Your account may look at the dashboard, and not configure.")
+            raise PermissionDenied("your account may look at the dashboard, and not configure")
         return None
-
-
-def _denied(sentence: str) -> HttpResponse:
-    return HttpResponse(f"{sentence}\n", status=403, content_type="text/plain; charset=utf-8")

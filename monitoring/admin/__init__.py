@@ -1,0 +1,5 @@
+"""The admin, on django-unfold: what people configure, and what they explain."""
+
+from monitoring.admin import alerting, incidents, monitors, notifications, pages, users
+
+__all__ = ["alerting", "incidents", "monitors", "notifications", "pages", "users"]
