@@ -134,6 +134,7 @@ class ProbedSpec(MonitorSpec):
 
     source: ClassVar[Literal["probed", "pinged", "derived", "set"]] = "probed"
     default_expect: ClassVar[tuple[str, ...]] = ()
+    target_option: ClassVar[str] = ""  # the option that says whom it asks
 
     interval: Annotated[Duration, Field(ge=1.0, le=DAY)] = 60.0
     """How often it is probed: 1 s to 1 d."""

@@ -49,6 +49,7 @@ class HttpSpec(ProbedSpec):
     """Options of a monitor that asks a web address."""
 
     default_expect: ClassVar[tuple[str, ...]] = ("status in 200-299",)
+    target_option: ClassVar[str] = "url"
     subjects: ClassVar[Mapping[str, Subject]] = {
         "status": Subject("status", "number", "The status code of the last answer."),
         "body": Subject("body", "bytes", "The body, its first 1 MiB."),

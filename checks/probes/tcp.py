@@ -31,6 +31,7 @@ def _is_address(text: str) -> str:
 class TcpSpec(ProbedSpec):
     """Options of a monitor that connects to a port."""
 
+    target_option: ClassVar[str] = "address"
     subjects: ClassVar[Mapping[str, Subject]] = {
         "banner": Subject("banner", "bytes", "What the other side says first, its first 4 KiB."),
         **TIMINGS,
@@ -134,7 +135,9 @@ async def probe(spec: TcpSpec, context: ProbeContext) -> Observation:
         if spec.send:
             banner.send(spec.send.encode())
         if spec.banner_lines:
-            seen.facts["banner"] = await banner.read()
+            heard = await banner.read()
+            if heard:
+                seen.facts["banner"] = heard
     finally:
         banner.abort()
     seen.complete = True
