@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -12,6 +12,9 @@ from checks import schedule
 from checks.probes.heartbeat import HeartbeatSpec
 from checks.result import Failure, Outcome, Reason
 from checks.status import TargetState, observe
+
+# Two web processes may commit two pings in the other order; what is longer ago is a clock that was set back.
+_OVERTAKEN = timedelta(seconds=30)
 
 
 class Action(StrEnum):
@@ -68,9 +71,10 @@ def hear(
 
     `start_of` looks up when the run of a `?rid=` began; without one, the end belongs to the last start.
     """
-    if ping.action is Action.LOG:
-        return heard, None
     at = ping.received_at
+    overtaken = heard.last_ping_at is not None and timedelta(0) < heard.last_ping_at - at < _OVERTAKEN
+    if ping.action is Action.LOG or overtaken:
+        return heard, None
     if ping.action is Action.START:
         begun = replace(heard, last_ping_at=at, started_at=at)
         if spec.max_run is not None or heard.deadline_at is None:

@@ -1,0 +1,190 @@
+"""Stores pings: requests that arrive while a commit runs share the next one, and are answered after it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from checks import clock, sight
+from checks.heartbeats.hearing import hear_all
+from checks.heartbeats.runs import Ping
+from checks.process import Watchdog, process_name
+from checks.recorder import PAUSE, store_is_shut
+from checks.store.engine import measure_offset, open_engine, our_trouble
+from checks.store.writer import Written
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 20_000  # pings; more are refused at once
+LARGEST_BATCH = 1000
+CLOSE_WITHIN = 5.0  # seconds
+_OFFSET_EVERY = 10.0  # seconds
+
+
+class NotStored(Exception):
+    """The store can't take pings now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    ping: Ping
+    answer: asyncio.Future[bool]
+    loop: asyncio.AbstractEventLoop
+
+    def tell(self, known: bool | None) -> None:  # noqa: FBT001 - the answer itself; None: not stored
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            self.loop.call_soon_threadsafe(_settle, self.answer, known)
+
+
+def _settle(answer: asyncio.Future[bool], known: bool | None) -> None:  # noqa: FBT001 - as above
+    if answer.done():
+        return
+    if known is None:
+        answer.set_exception(NotStored())
+    else:
+        answer.set_result(known)
+
+
+class Journal:
+    """One thread that writes pings, and this process's signs of life by the same transactions."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._engine: sa.Engine | None = None
+        self._signs: sight.Signs | None = None
+        self._signed_at = self._measured_at = float("-inf")
+        self._shut = False
+        self._watchdog = Watchdog()
+
+    def open(self) -> None:
+        """Begin. Does not wait for the store: while it is shut, pings are refused."""
+        self._engine = open_engine(self._url)
+        self._signs = sight.Signs(process=process_name(sight.WEB), role=sight.WEB, location=sight.EVERYWHERE)
+        self._thread = threading.Thread(target=self._run, args=(self._engine, self._signs), name="pings", daemon=True)
+        self._watchdog.start()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Store what was handed over, then end."""
+        if self._thread is None:
+            return
+        self._queue.put(None)
+        self._thread.join(CLOSE_WITHIN)
+        self._watchdog.stop()
+        self._thread = None
+
+    async def store(self, ping: Ping) -> bool:
+        """Whether the code is one of ours; the ping is on disk then. Raises NotStored."""
+        if self._thread is None or self._queue.qsize() >= MOST_WAITING:
+            raise NotStored
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(ping, loop.create_future(), loop)
+        self._queue.put(waiting)
+        return await waiting.answer
+
+    # On the thread.
+
+    def _run(self, engine: sa.Engine, signs: sight.Signs) -> None:
+        going = True
+        while going:
+            batch, going = self._next_batch()
+            with self._watchdog.busy("pings"):
+                if batch or self._sign_is_due():
+                    self._write(engine, signs, batch)
+                    time.sleep(PAUSE)
+        engine.dispose()
+
+    def _next_batch(self) -> tuple[list[_Waiting], bool]:
+        """What waits, at once or as soon as something does; False: the end was asked for."""
+        batch: list[_Waiting] = []
+        with suppress(queue.Empty):
+            until_sign = self._signed_at + sight.SIGN_EVERY - clock.monotonic()
+            following = self._queue.get(timeout=min(sight.SIGN_EVERY, max(0.0, until_sign)))
+            while following is not None and len(batch) < LARGEST_BATCH - 1:
+                batch.append(following)
+                following = self._queue.get_nowait()
+            if following is None:
+                return batch, False
+            batch.append(following)
+        return batch, True
+
+    def _sign_is_due(self) -> bool:
+        return clock.monotonic() - self._signed_at >= sight.SIGN_EVERY
+
+    def _write(self, engine: sa.Engine, signs: sight.Signs, batch: Sequence[_Waiting]) -> None:
+        """Store a batch and answer it. One ping that can't be written is refused alone; the others are stored."""
+        try:
+            known, written = self._write_now(engine, signs, [waiting.ping for waiting in batch])
+        except Exception as problem:  # noqa: BLE001 - told apart here and logged by `_say_shut`
+            if not store_is_shut(problem) and len(batch) > 1:
+                middle = len(batch) // 2
+                self._write(engine, signs, batch[:middle])
+                self._write(engine, signs, batch[middle:])
+                return
+            self._say_shut(problem)
+            for waiting in batch:
+                waiting.tell(None)
+            self._signed_at = clock.monotonic()  # not at once again
+            return
+        if self._shut:
+            self._shut = False
+            logger.info("pings are stored again", extra={"action": "store_open"})
+        for waiting, is_known in zip(batch, known, strict=True):
+            waiting.tell(is_known)
+        _log(written)
+
+    def _write_now(
+        self, engine: sa.Engine, signs: sight.Signs, pings: Sequence[Ping]
+    ) -> tuple[Sequence[bool], Sequence[Written]]:
+        if clock.monotonic() - self._measured_at >= _OFFSET_EVERY:
+            clock.set_offset(measure_offset(engine))
+            self._measured_at = clock.monotonic()
+        now = clock.utcnow()
+        signing = self._sign_is_due()
+        with engine.begin() as conn:
+            # First the sign: it writes down a blindness that is over, by which these pings are judged.
+            blind = signs.write(conn, now) if signing else []
+            outcome = hear_all(conn, pings, now)
+        if signing:
+            self._signed_at = clock.monotonic()
+        for interval in blind:
+            logger.warning(
+                "no pings were received from %s to %s",
+                f"{interval.start:%Y-%m-%dT%H:%M:%SZ}",
+                f"{interval.end:%Y-%m-%dT%H:%M:%SZ}",
+                extra={"action": "blind"},
+            )
+        return outcome
+
+    def _say_shut(self, problem: BaseException) -> None:
+        if not store_is_shut(problem):
+            logger.error("a ping can't be stored", exc_info=problem, extra={"action": "ping_refused"})
+        elif not self._shut:
+            self._shut = True
+            logger.error(
+                "pings can't be stored and are refused with 503: %s",
+                our_trouble(problem) or problem,
+                extra={"action": "store_shut"},
+            )
+
+
+def _log(written: Sequence[Written]) -> None:
+    for each in written:
+        change = each.transition
+        logger.info(
+            "%s went from %s to %s",
+            each.slug,
+            change.from_status,
+            change.to_status,
+            extra={"action": "transition", "monitor": each.slug, "seq": change.seq, "cause": str(change.cause)},
+        )
