@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 
 from checks.units import spoken_duration
@@ -37,3 +38,12 @@ def share(ratio: float | None) -> str:
     if not ratio:
         return "0 %"
     return "100 %" if ratio >= 0.9995 else f"{min(99, max(1, round(ratio * 100)))} %"
+
+
+def failure(found: Mapping[str, str] | None) -> str:
+    """What a failure says to an operator, in one line; nothing where there is none."""
+    if not found:
+        return ""
+    if found.get("expected"):
+        return f"expected {found['expected']}, got {found.get('found') or 'nothing'}"
+    return str(found.get("message") or found.get("reason") or "")

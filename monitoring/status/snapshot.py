@@ -15,6 +15,7 @@ from django.db import transaction
 
 from checks.status import Status
 from checks.store import reader
+from checks.store.engine import reading
 from monitoring import publish
 from monitoring.models import Component, PageSnapshot, StatusPage
 from monitoring.status.incidents import RECENT, on_pages
@@ -184,12 +185,12 @@ def published_components(pages: Collection[StatusPage]) -> dict[int, list[Publis
 
 
 def measure(monitors: Collection[UUID], now: datetime) -> dict[UUID, Measured]:
-    """What the store knows of these monitors, read in one transaction that is over when this returns."""
+    """What the store knows of these monitors, read in one snapshot that is over when this returns."""
     if not monitors:
         return {}
     today = now.date()
     first = today - timedelta(days=DAYS - 1)
-    with publish.store_engine().begin() as conn:
+    with reading(publish.store_engine()) as conn:
         states = {view.uuid: view for view in reader.overview(conn, now)}
         days = reader.daily_availability(conn, monitors, first, today, now)
     return {

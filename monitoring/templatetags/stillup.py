@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from django import template
@@ -9,8 +10,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from monitoring import words
+from monitoring.models import Incident
 from monitoring.status import days
-from monitoring.status.public import Overall, PublicComponent, PublicIncident
+from monitoring.status.public import Overall, PublicComponent, PublicDay, PublicIncident
+
+PING_SHOWN = 2000  # bytes
 
 register = template.Library()
 for word in (words.percent, words.share, words.since, words.spoken, words.spoken_ns):
@@ -44,6 +48,7 @@ _OVERALL = {
     Overall.PAUSED: ("paused", "Nothing is watched at present"),
     Overall.EMPTY: ("pending", "Nothing is published here yet"),
 }
+_MESSAGES = {"sent": "up", "pending": "pending", "sending": "pending", "held": "paused", "dead": "down"}
 _ENDS = {
     "paused": "Watching was paused",
     "retired": "Watching ended",
@@ -80,6 +85,30 @@ def overall_word(overall: Overall) -> str:
 def days_with_outages(component: PublicComponent) -> list[str]:
     """One sentence a day on which it did not always serve, newest first."""
     return [days.sentence(day) for day in days.with_outages(component)]
+
+
+@register.filter
+def failure(found: Mapping[str, str] | None) -> str:
+    """What a failure says to an operator, in one line; nothing where there is none."""
+    return words.failure(found)
+
+
+@register.filter
+def message_status(status: str) -> str:
+    """The status whose colour and shape a notification's status has."""
+    return _MESSAGES.get(str(status), "unknown")
+
+
+@register.filter
+def ping_text(body: bytes) -> str:
+    """The beginning of what a job said, as text."""
+    return bytes(body)[:PING_SHOWN].decode("utf-8", "replace")
+
+
+@register.filter
+def lasted(incident: Incident) -> str:
+    """How long a resolved incident lasted."""
+    return words.spoken((incident.resolved_at - incident.opened_at).total_seconds()) if incident.resolved_at else ""
 
 
 @register.filter
@@ -132,7 +161,7 @@ def day_bars(component: PublicComponent) -> SafeString:
     )
 
 
-def _bar(index: int, day: days.PublicDay) -> SafeString:
+def _bar(index: int, day: PublicDay) -> SafeString:
     x, level = index * days.PITCH, days.level(day)
     base = format_html('<rect class="{}" x="{}"/>', "none" if level == "none" else "up", x)
     if level in ("none", "up"):

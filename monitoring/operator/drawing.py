@@ -1,0 +1,80 @@
+"""Geometry of the operator's drawings: numbers for SVG attributes, since no page may carry a style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from checks.result import PHASES
+
+WIDTH = 1000  # units of every drawing
+STRIP = 60  # the height of a strip
+_PHASE_WORDS = {
+    "dns": "Resolve the name",
+    "connect": "Connect",
+    "tls": "TLS handshake",
+    "first_byte": "Wait for the first byte",
+    "transfer": "Read the answer",
+    "other": "Other",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fall:
+    """One phase in the waterfall of a probe."""
+
+    word: str
+    nanoseconds: int
+    x: float
+    width: float
+
+
+def waterfall(phases: Mapping[str, int | None]) -> list[Fall]:
+    """The phases that happened, one after the other, on a common scale."""
+    happened = [(name, value) for name in PHASES if (value := phases.get(name)) is not None]
+    total = sum(value for _, value in happened) or 1
+    falls, begun = [], 0
+    for name, value in happened:
+        x = WIDTH * begun / total
+        # The shortest phase stays visible, inside the drawing.
+        width = max(WIDTH * value / total, 3.0)
+        falls.append(
+            Fall(word=_PHASE_WORDS[name], nanoseconds=value, x=round(min(x, WIDTH - width), 1), width=round(width, 1))
+        )
+        begun += value
+    return falls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stroke:
+    """One result in a strip."""
+
+    outcome: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def strip(results: Sequence[tuple[str, int | None]]) -> list[Stroke]:
+    """Results (outcome, latency in ns), oldest first, as strokes whose height is the latency.
+
+    One without a latency takes the whole height: it is what one looks for. The highest latency fills three quarters.
+    """
+    if not results:
+        return []
+    highest = max((latency for _, latency in results if latency is not None), default=0) or 1
+    pitch = WIDTH / max(len(results), 30)
+    strokes = []
+    for index, (outcome, latency) in enumerate(results):
+        height = float(STRIP) if latency is None else max(2.0, 0.75 * STRIP * latency / highest)
+        strokes.append(
+            Stroke(
+                outcome=outcome,
+                x=round(WIDTH - pitch * (len(results) - index), 1),
+                y=round(STRIP - height, 1),
+                width=round(pitch * 0.8, 1),
+                height=round(height, 1),
+            ),
+        )
+    return strokes

@@ -1,0 +1,153 @@
+"""One monitor from all sides: how fast, how available, what happened, and where the time went last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from sqlalchemy.exc import SQLAlchemyError
+
+from checks.probes import spec_class
+from checks.probes.heartbeat import HeartbeatSpec
+from checks.spec import redact
+from checks.status import Status
+from checks.store import reader
+from checks.store.engine import StoreProblem, our_trouble, reading
+from checks.store.outbox import StoredTransition
+from checks.units import spoken_duration
+from monitoring.models import Incident, Monitor
+from monitoring.operator.drawing import Fall, Stroke, strip, waterfall
+from monitoring.publish import spec_of, store_engine
+
+LATENCY_WINDOWS = (
+    ("An hour", timedelta(hours=1)),
+    ("A day", timedelta(days=1)),
+    ("A month", timedelta(days=30)),
+)
+AVAILABILITY_WINDOWS = (("A day", timedelta(days=1)), ("A week", timedelta(days=7)), ("A month", timedelta(days=30)))
+STROKES = 120  # results in the strip
+RESULTS = 25  # results in words
+TRANSITIONS = timedelta(days=30)
+MOST_TRANSITIONS = 50
+PINGS = 25
+INCIDENTS = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurements:
+    """What the store says of one monitor."""
+
+    view: reader.MonitorView | None = None
+    latencies: Sequence[tuple[str, reader.LatencySummary]] = ()
+    availabilities: Sequence[tuple[str, reader.Availability, float]] = ()  # with the observed share
+    results: Sequence[reader.ResultView] = ()  # newest first
+    transitions: Sequence[StoredTransition] = ()  # newest first
+    pings: Sequence[reader.PingView] = ()  # newest first
+    problem: str = ""  # why there is nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """What a job's operator needs: where to report, and when it is expected."""
+
+    ping_url: str
+    schedule: str
+    grace: float
+    next_expected: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorPage:
+    """All that a monitor's page shows."""
+
+    monitor: Monitor
+    status: Status
+    measured: Measurements
+    options: Sequence[tuple[str, str]]
+    falls: Sequence[Fall]
+    strokes: Sequence[Stroke]
+    heartbeat: Heartbeat | None
+    incidents: Sequence[Incident]
+    now: datetime
+
+
+def assemble(monitor: Monitor, now: datetime) -> MonitorPage:
+    """The page of one monitor. Where the store can't be read it says so, with what Django knows."""
+    measured = _measure(monitor, now)
+    latest = measured.results[0] if measured.results else None
+    recent = [(str(result.outcome), result.latency_ns) for result in reversed(measured.results)]
+    return MonitorPage(
+        monitor=monitor,
+        status=Status(measured.view.status) if measured.view else Status.PENDING,
+        measured=measured,
+        options=options(monitor),
+        falls=waterfall(latest.phases) if latest else [],
+        strokes=strip(recent),
+        heartbeat=_heartbeat(monitor, measured.view, now),
+        incidents=list(Incident.objects.filter(monitor_uuid=monitor.uuid)[:INCIDENTS]),
+        now=now,
+    )
+
+
+def _measure(monitor: Monitor, now: datetime) -> Measurements:
+    uuid = monitor.uuid
+    try:
+        with reading(store_engine()) as conn:
+            availabilities = []
+            for word, length in AVAILABILITY_WINDOWS:
+                found = reader.availability(conn, uuid, now - length, now, now)
+                availabilities.append((word, found, found.observed_seconds / length.total_seconds()))
+            views = reader.overview(conn, now, include_removed=True, monitor=uuid)
+            return Measurements(
+                view=views[0] if views else None,
+                latencies=[(word, reader.latency(conn, uuid, now - each, now, now)) for word, each in LATENCY_WINDOWS],
+                availabilities=availabilities,
+                results=reader.recent_results(conn, uuid, STROKES),
+                transitions=reader.transitions(conn, uuid, now - TRANSITIONS, now)[: -MOST_TRANSITIONS - 1 : -1],
+                pings=reader.recent_pings(conn, uuid, PINGS),
+            )
+    except (SQLAlchemyError, StoreProblem) as exc:
+        return Measurements(problem=our_trouble(exc) or str(exc))
+
+
+def options(monitor: Monitor) -> list[tuple[str, str]]:
+    """What was configured, as text, secrets as dots. What the page says elsewhere is left out."""
+    try:
+        shown = redact(spec_class(monitor.kind), monitor.spec)
+    except ValueError:  # of a kind that this version does not have
+        return []
+    said = ("name", "slug", "kind", "description", "runbook", "tags")
+    return [(key.replace("_", " "), _text(value)) for key, value in shown.items() if key not in said]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence) and all(isinstance(each, str) for each in value):
+        return "\n".join(value)
+    if isinstance(value, Mapping) and all(isinstance(each, str) for each in value.values()):
+        return "\n".join(f"{key}: {each}" for key, each in value.items())
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _heartbeat(monitor: Monitor, view: reader.MonitorView | None, now: datetime) -> Heartbeat | None:
+    """None for what is not pinged."""
+    try:
+        spec = spec_of(monitor)
+    except ValueError:
+        return None
+    if not isinstance(spec, HeartbeatSpec):
+        return None
+    expected = spec.expected()
+    last = view.last_ping_at if view else None
+    return Heartbeat(
+        ping_url=f"{settings.BASE_URL}/ping/{monitor.ping_code}",
+        schedule=f"every {spoken_duration(expected.every)}" if expected.every else str(expected),
+        grace=spec.grace,
+        # Without a ping an interval counts from nothing; a calendar still knows.
+        next_expected=expected.next_expected(last or now) if last or not expected.every else None,
+    )

@@ -1,0 +1,41 @@
+"""The operator's screens. `monitoring.access` lets in those who are signed in."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from checks import clock
+from monitoring.models import Incident, Monitor
+from monitoring.operator import dashboard as dashboards
+from monitoring.operator import history
+from monitoring.operator import incidents as incident_pages
+
+MOST_TEXT = 200  # characters of a filter
+
+
+@require_safe
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """All monitors, the worst first, filtered by `?q=` and `?status=`."""
+    text, status = request.GET.get("q", "").strip()[:MOST_TEXT], request.GET.get("status", "")
+    status = status if status in dashboards.WORST_FIRST else ""
+    page = dashboards.assemble(clock.utcnow(), text=text, status=status)
+    asked = {"q": text, "status": status, "statuses": dashboards.WORST_FIRST}
+    return render(request, "operator/dashboard.html", {"page": page, **asked})
+
+
+@require_safe
+def monitor(request: HttpRequest, slug: str) -> HttpResponse:
+    """One monitor. A retired one keeps its page: its history is kept."""
+    found = get_object_or_404(Monitor, slug=slug)
+    return render(request, "operator/monitor.html", {"page": history.assemble(found, clock.utcnow())})
+
+
+@require_safe
+def incident(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """One incident: evidence, timeline, and every message about it."""
+    found = get_object_or_404(Incident.objects.select_related("monitor", "post_mortem"), pk=uuid)
+    return render(request, "operator/incident.html", {"page": incident_pages.assemble(found, clock.utcnow())})
