@@ -125,9 +125,10 @@ class _Error:
                 return self.message
 
     def _expected_text(self) -> str:
-        if isinstance(self.node.value, bool | int | float):
-            return f'expected text, so quote it: "{self.node.raw}"'
-        return "expected text"
+        if not isinstance(self.node.value, bool | int | float):
+            return "expected text"
+        secret = self.allowed is not None and self.allowed.secret
+        return "expected text, so quote it" if secret else f'expected text, so quote it: "{self.node.raw}"'
 
 
 _TYPES = {
@@ -155,4 +156,4 @@ def _in_line(node: Node, position: int, message: str) -> Problem:
     """A problem inside a one-line text, at its own column where the text stands in the file as it is."""
     exact = "${" not in node.raw and "\\" not in node.raw
     column = node.column + position + (1 if node.quoted else 0) if exact else node.column
-    return Problem(node.line, column, node.path, f"{message}; found {node.shown()}")
+    return Problem(node.line, column, node.path, f"{message}; in {node.shown()}")

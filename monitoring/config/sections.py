@@ -1,0 +1,114 @@
+"""What the five sections of the configuration file may hold. The limits of a monitor's options are its kind's own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+
+from checks.probes import spec_class
+from checks.spec import DAY, MINUTE, Duration, Line, MonitorSpec, ProbedSpec, Secret, Slug, Tag, Text
+from monitoring.channels import check_url
+
+
+def _is_kind(kind: str) -> str:
+    spec_class(kind)  # raises ValueError
+    return kind
+
+
+Name = Annotated[Line, Field(min_length=1, max_length=100)]
+Kind = Annotated[str, AfterValidator(_is_kind)]
+Title = Annotated[Line, Field(min_length=1, max_length=200)]
+
+
+class Section(BaseModel):
+    """Something that stands in the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)
+
+
+def _is_channel_url(url: str) -> str:
+    check_url(url)
+    return url
+
+
+class ChannelItem(Section):
+    """Whom to tell, and how."""
+
+    name: Name
+    """What alert rules call it."""
+    url: Annotated[Secret, Field(min_length=1), AfterValidator(_is_channel_url)]
+    """An Apprise URL, such as slack://... or mailto://...; best as ${NAME}, from the environment."""
+    fallback: bool = False
+    """Told when another channel gave up on a message."""
+
+
+class MatchItem(Section):
+    """Which monitors a rule is about: those that every list given here holds."""
+
+    tags: tuple[Tag, ...] = ()
+    """Monitors with any of these tags."""
+    monitors: tuple[Slug, ...] = ()
+    """Monitors with these slugs."""
+    kinds: tuple[Kind, ...] = ()
+    """Monitors of these kinds."""
+
+
+class RuleItem(Section):
+    """When to tell which channels about which monitors."""
+
+    name: Name
+    """What it is called."""
+    when: Literal["down"] = "down"
+    """What it waits for: down."""
+    match: MatchItem = MatchItem()
+    """Which monitors it is about; all, where nothing is given."""
+    notify: Annotated[tuple[Name, ...], Field(min_length=1, max_length=50)]
+    """The channels that are told, by name."""
+    remind: Annotated[Duration, Field(ge=MINUTE, le=30 * DAY)] | None = None
+    """How often to tell again while it goes on: 1 min to 30 d. By default never."""
+
+
+class ComponentItem(Section):
+    """A monitor as the public knows it."""
+
+    monitor: Slug
+    """The monitor's slug."""
+    name: Title
+    """What the public calls it."""
+    description: Annotated[Line, Field(max_length=500)] = ""
+    """One sentence about it."""
+
+
+class GroupItem(Section):
+    """A heading on a page and what stands below it."""
+
+    name: Title
+    """The heading."""
+    components: Annotated[tuple[ComponentItem, ...], Field(max_length=500)] = ()
+    """What stands below it, in this order."""
+
+
+class PageItem(Section):
+    """A public page."""
+
+    slug: Slug
+    """Its address: /status/<slug>/."""
+    title: Title
+    """Its heading."""
+    description: Annotated[Text, Field(max_length=2000)] = ""
+    """What stands below the heading."""
+    default: bool = False
+    """Shown at the root address. By default the first page is."""
+    groups: Annotated[tuple[GroupItem, ...], Field(max_length=100)] = ()
+    """Its groups, in this order."""
+
+
+# What all probed monitors may share; limits and sentences are the monitors' own.
+SHARED = ("interval", "timeout", "retry_interval", "failures", "successes", "locations", "quorum")
+Defaults: type[BaseModel] = create_model(  # type: ignore[call-overload]  # the fields are made of the monitors' own
+    "Defaults",
+    __config__=MonitorSpec.model_config,
+    __doc__="Options of every probed monitor that does not set them itself.",
+    **{name: (ProbedSpec.model_fields[name].annotation, ProbedSpec.model_fields[name]) for name in SHARED},
+)
