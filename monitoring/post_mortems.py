@@ -1,11 +1,10 @@
-"""Post-mortems: written in Markdown, rendered once when they are saved, public once they are published."""
+"""Post-mortems are drafts until somebody publishes them. Saving one renders its Markdown (`PostMortem.save`)."""
 
 from __future__ import annotations
 
 import logging
 from datetime import datetime
 
-from monitoring.markdown import render
 from monitoring.models import Incident, PostMortem
 
 logger = logging.getLogger(__name__)
@@ -13,12 +12,6 @@ logger = logging.getLogger(__name__)
 
 class PostMortemProblem(ValueError):
     """It can't be published; the message says why."""
-
-
-def write(post_mortem: PostMortem, markdown: str, now: datetime) -> PostMortem:
-    """The post-mortem with this text and its HTML, which the caller saves. A published one stays published."""
-    post_mortem.markdown, post_mortem.html, post_mortem.updated_at = markdown, render(markdown), now
-    return post_mortem
 
 
 def publish(incident: Incident, now: datetime) -> None:

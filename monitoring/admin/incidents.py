@@ -59,17 +59,12 @@ class UpdateInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
 
 
 class PostMortemForm(PostMortemModelForm):
-    """Markdown, rendered when it is saved."""
+    """Markdown."""
 
     class Meta:
         model = PostMortem
         fields = ("markdown",)
         widgets = {"markdown": UnfoldAdminTextareaWidget(attrs={"rows": 18})}
-
-    def save(self, commit: bool = True) -> PostMortem:
-        """The post-mortem with its HTML."""
-        post_mortems.write(self.instance, self.cleaned_data["markdown"], clock.utcnow())
-        return super().save(commit=commit)
 
 
 class PostMortemInline(StackedInline):  # type: ignore[misc]  # as above
