@@ -6,6 +6,7 @@ import atexit
 import ipaddress
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -73,6 +74,15 @@ def _own_time() -> Iterator[None]:
     """A test that sets the clock leaves it right for the next one."""
     yield
     clock.set_offset(0.0)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @cache

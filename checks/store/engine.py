@@ -63,9 +63,9 @@ def open_engine(url: str) -> sa.Engine:
     """The engine of a store's URL, `sqlite:///path` or `postgresql://...`. Connects on first use."""
     try:
         parsed = sa.make_url(url)
-    except exc.ArgumentError as problem:
-        # The driver's text would repeat the URL, and with it the password.
-        raise StoreProblem("the store's URL can't be read; expected postgresql://... or sqlite:///path") from problem
+    except (exc.ArgumentError, ValueError):
+        # Without its cause, which may repeat a part of the URL, and with it the password.
+        raise StoreProblem("the store's URL can't be read; expected postgresql://... or sqlite:///path") from None
     match parsed.get_backend_name():
         case "sqlite":
             return _open_sqlite(parsed)

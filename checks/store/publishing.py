@@ -214,8 +214,7 @@ def _changed_target(
         "leased_until": row.leased_until if same else None,
         "leased_by": row.leased_by if same else None,
         "next_due_at": _due(monitor, row, now, resumed=resumed),
-        # A paused heartbeat has no deadline, a resumed one gets it from its next ping.
-        "deadline_at": row.deadline_at if monitor.active and not resumed else None,
+        "deadline_at": _deadline(monitor, row, now, resumed=resumed, same=same),
         **{name: getattr(row, name) for name in FRESH},
     }
     if resumed:
@@ -230,6 +229,24 @@ def _due(monitor: PublishedMonitor, row: sa.Row[Any], now: datetime, *, resumed:
     if keeps and due is not None and due <= now + timedelta(seconds=monitor.interval):
         return due
     return _first_due(monitor, now)
+
+
+def _deadline(
+    monitor: PublishedMonitor,
+    row: sa.Row[Any],
+    now: datetime,
+    *,
+    resumed: bool,
+    same: bool,
+) -> datetime | None:
+    """A paused heartbeat has none, and a resumed one gets it from its next ping.
+
+    By another schedule it may be nearer or further off: the sweep, which knows schedules, is called to it at once.
+    """
+    deadline: datetime | None = row.deadline_at
+    if deadline is None or not monitor.active or resumed:
+        return None
+    return deadline if same else min(deadline, now)
 
 
 def _first_due(monitor: PublishedMonitor, now: datetime) -> datetime | None:

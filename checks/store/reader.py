@@ -28,6 +28,7 @@ __all__ = [
     "MonitorView",
     "PingView",
     "ResultView",
+    "StoredTransition",
     "availability",
     "daily_availability",
     "figures",

@@ -138,6 +138,7 @@ def _lock_and_observe(conn: sa.Connection, batch: Sequence[Finished]) -> list[Ob
             target.c.id.in_(ids[begin : begin + CHUNK]),
             target.c.id,
             target.c.fence,
+            target.c.next_due_at,
             *STATE_COLUMNS,
         )
     }
@@ -146,6 +147,8 @@ def _lock_and_observe(conn: sa.Connection, batch: Sequence[Finished]) -> list[Ob
         row = rows.get(item.claimed.target_id)
         if row is None or row.fence != item.claimed.fence:
             continue
+        if row.next_due_at != item.claimed.due_at:
+            continue  # recorded before: the answer to that COMMIT was lost, and the batch came again
         before = state_of(row)
         after = observe(before, item.result.outcome, item.result.started_at, item.policy)
         seen.append(Observed(finished=item, before=before, after=after))
