@@ -62,6 +62,7 @@ class Recorder:
         self._held: list[Finished] = []
         self._more = asyncio.Event()
         self._full = asyncio.Event()
+        self._flushing = asyncio.Lock()  # the last flush of a stopping worker beside the regular one
         self._signs = sight.Signs(process=worker, role=sight.WORKER, location=location)
         self._shut_since: float | None = None
         self._troubles: dict[str, str] = {}  # to be reported with the next batch
@@ -108,6 +109,10 @@ class Recorder:
 
     async def flush(self) -> bool:
         """Record everything that is held; False where the store is shut, and it stays held."""
+        async with self._flushing:
+            return await self._flush()
+
+    async def _flush(self) -> bool:
         while True:
             self._more.clear()
             self._full.clear()
