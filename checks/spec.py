@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -89,7 +89,13 @@ def slugify(name: str) -> str:
 class MonitorSpec(BaseModel):
     """Options that every kind has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        str_strip_whitespace=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # an error is logged, and the input may be a password
+    )
 
     source: ClassVar[Literal["probed", "pinged", "derived", "set"]]
     subjects: ClassVar[Mapping[str, expect.Subject]] = {}
@@ -193,7 +199,9 @@ def _map_secrets(
     for name, info in spec_class.model_fields.items():
         if out.get(name) and any(isinstance(mark, SecretMark) for mark in info.metadata):
             value = out[name]
-            out[name] = {k: change(v) for k, v in value.items()} if isinstance(value, Mapping) else change(value)
+            # By its type and not by its value: one sealed text is a mapping too.
+            several = get_origin(info.annotation) is dict
+            out[name] = {k: change(v) for k, v in value.items()} if several else change(value)
     return out
 
 
