@@ -38,6 +38,7 @@ class Row:
     p50: float | None
     p95: float | None
     availability: float | None
+    incident: UUID | None  # the open one
     unheard: bool  # no rule and no page mentions it
 
 
@@ -49,7 +50,6 @@ class Dashboard:
     tally: tuple[tuple[Status, int], ...]  # over all monitors
     total: int
     banners: tuple[trouble.Banner, ...]
-    incidents: tuple[Incident, ...]  # open ones of targets
     now: datetime
 
 
@@ -66,8 +66,10 @@ def assemble(now: datetime, *, text: str = "", status: str = "") -> Dashboard:
     """The dashboard, with the rows that hold `text` in name, slug, kind or tags and have `status`."""
     measured = _measure(now)
     mentioned = _mentioned()
+    open_ones = dict(Incident.objects.filter(resolved_at=None).values_list("monitor_uuid", "uuid"))
     rows = [
-        _row(monitor, measured, unheard=not mentioned(monitor)) for monitor in Monitor.objects.filter(retired_at=None)
+        _row(monitor, measured, incident=open_ones.get(monitor.uuid), unheard=not mentioned(monitor))
+        for monitor in Monitor.objects.filter(retired_at=None)
     ]
     counted = Counter(row.status for row in rows)
     return Dashboard(
@@ -75,7 +77,6 @@ def assemble(now: datetime, *, text: str = "", status: str = "") -> Dashboard:
         tally=tuple((each, counted[each]) for each in WORST_FIRST if counted[each]),
         total=len(rows),
         banners=(*measured.banners, *trouble.of_messages()),
-        incidents=tuple(Incident.objects.filter(resolved_at=None).exclude(cause__startswith="system:")),
         now=now,
     )
 
@@ -119,7 +120,7 @@ def _tags(monitor: Monitor) -> tuple[str, ...]:
     return tuple(str(tag) for tag in monitor.spec.get("tags") or ())
 
 
-def _row(monitor: Monitor, measured: _Measured, *, unheard: bool) -> Row:
+def _row(monitor: Monitor, measured: _Measured, *, incident: UUID | None, unheard: bool) -> Row:
     view, figures = measured.views.get(monitor.uuid), measured.figures.get(monitor.uuid)
     latency = view.last_latency_ns if view else None
     return Row(
@@ -135,6 +136,7 @@ def _row(monitor: Monitor, measured: _Measured, *, unheard: bool) -> Row:
         p50=figures.p50 if figures else None,
         p95=figures.p95 if figures else None,
         availability=figures.availability if figures else None,
+        incident=incident,
         unheard=unheard,
     )
 

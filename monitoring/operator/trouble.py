@@ -18,7 +18,7 @@ FORGOTTEN = timedelta(days=30)  # a location that was given up long ago is no ne
 MOST_NAMED = 5
 _NEEDED = ("worker", "notifier")
 _DOES = {
-    "worker": "nothing is probed",
+    "worker": "nothing is probed there",
     "notifier": "nobody is told, and status pages stand still",
     "web": "pings are not received",
 }
