@@ -286,7 +286,7 @@ class _Builder:
             except ValueError as exc:
                 self._broken(node, str(exc))
         else:
-            node.value = event.value if node.quoted else _resolve(event.value)
+            node.value = event.value if node.quoted else resolve(event.value)
 
 
 def _mark(event: Any) -> tuple[int, int]:
@@ -299,7 +299,7 @@ _WORDS: dict[str, bool | None] = dict.fromkeys(("", "~", "null", "Null", "NULL")
 _WORDS |= {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 
 
-def _resolve(text: str) -> Any:
+def resolve(text: str) -> Any:
     """What a plain scalar is: null, true or false, a number of the usual form; text otherwise."""
     if text in _WORDS:
         return _WORDS[text]

@@ -1,6 +1,7 @@
 """What to watch, whom to tell, what to show. The store of measurements is `checks.store`; Django keeps no status."""
 
 from monitoring.models.alerting import AlertRule, AlertRuleChannel, Channel
+from monitoring.models.configuration import ConfigurationFile
 from monitoring.models.incident import Incident, IncidentUpdate, PostMortem
 from monitoring.models.monitor import Monitor, Owner
 from monitoring.models.notification import ConsumedTransition, KnownStore, Notification
@@ -12,6 +13,7 @@ __all__ = [
     "Channel",
     "Component",
     "ComponentGroup",
+    "ConfigurationFile",
     "ConsumedTransition",
     "Incident",
     "IncidentUpdate",
