@@ -19,6 +19,7 @@ from checks import logs, process
 from monitoring import preparation
 from monitoring.accounts import FirstAccount
 from monitoring.command_line import add_server_arguments, address_of
+from monitoring.config.watch import ConfigWatch
 from monitoring.supervisor import AlreadyRunning, DataDirectoryLock, PortTaken, Supervisor, check_port
 
 MANAGE = Path(settings.BASE_DIR) / "manage.py"
@@ -46,7 +47,7 @@ class Command(BaseCommand):
         check_port(host, port)
         account = preparation.prepare(config)
         connections.close_all()  # the parent only watches
-        watch = watcher(config) if config is not None else None
+        watch = ConfigWatch(config) if config is not None else None
         greeting = Greeting(self, address_of(host, port), account)
 
         def each_tick() -> None:
