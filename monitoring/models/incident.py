@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
 
+from checks import clock
+from monitoring import markdown
 from monitoring.models.monitor import Monitor
 
 
@@ -94,3 +97,11 @@ class PostMortem(models.Model):
 
     def __str__(self) -> str:
         return f"Post-mortem of {self.incident}"
+
+    def save(self, **options: Any) -> None:
+        """Render the Markdown and keep both: whoever saves it, what stands on the page is safe and up to date."""
+        self.html = markdown.render(self.markdown)
+        self.updated_at = clock.utcnow()
+        if (fields := options.get("update_fields")) is not None:
+            options["update_fields"] = {*fields, "html", "updated_at"}
+        super().save(**options)
