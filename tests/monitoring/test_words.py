@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from monitoring import words
+from tests.factories import NOON
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (1.0, "100 %"),
+        (0.999999, "99.99 %"),
+        (0.9995, "99.95 %"),
+        (0.29, "29.00 %"),
+        (0.0, "0.00 %"),
+        (None, "\N{EN DASH}"),
+    ],
+)
+def test_an_outage_is_never_rounded_away(ratio: float | None, text: str):
+    assert words.percent(ratio) == text
+
+
+@pytest.mark.parametrize(("ratio", "text"), [(1.0, "100 %"), (0.99, "99 %"), (0.994, "99 %"), (0.0001, "1 %"), (0.0, "0 %")])
+def test_a_share_is_whole_and_honest_at_both_ends(ratio: float, text: str):
+    assert words.share(ratio) == text
+
+
+def test_how_long_ago_is_in_whole_seconds_and_at_least_one():
+    assert words.since(NOON - timedelta(seconds=3.4), NOON) == "3 s"
+    assert words.since(NOON, NOON) == "1 s"
+    assert words.since(NOON + timedelta(seconds=5), NOON) == "1 s"  # the clock of another machine
+    assert words.since(None, NOON) == words.NONE
+
+
+def test_a_failure_says_what_was_expected_and_what_was_found():
+    assert words.failure({"expected": "status in 200-299", "found": "503"}) == "expected status in 200-299, got 503"
+    assert words.failure({"expected": "header X exists"}) == "expected header X exists, got nothing"
+    assert words.failure({"reason": "refused", "message": "the connection was refused"}) == "the connection was refused"
+    assert words.failure(None) == ""
