@@ -122,7 +122,7 @@ def _measurements() -> str:
         check_schema(engine)
         with reading(engine) as conn:
             latest = sa.select(sign_of_life.c.role, sa.func.max(sign_of_life.c.at)).group_by(sign_of_life.c.role)
-            seen = dict(conn.execute(latest).tuples())
+            seen = {role: at for role, at in conn.execute(latest)}  # noqa: C416 - a Row is no pair to dict()'s type
     except SchemaMismatch:
         return "measurements_schema"
     except (StoreProblem, sa.exc.SQLAlchemyError) as exc:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.core.management.utils import get_random_secret_key
+from django.urls import reverse_lazy
 
 from checks.environment import EnvironmentProblem, data_dir, read_env
 from checks.secretbox import made_once
@@ -15,11 +16,15 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_dir()
 BASE_URL = read_env("STILLUP_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 
-SECRET_KEY = read_env("STILLUP_SECRET_KEY") or made_once(DATA_DIR / "secret.key", lambda: get_random_secret_key().encode())
+SECRET_KEY = read_env("STILLUP_SECRET_KEY") or made_once(
+    DATA_DIR / "secret.key", lambda: get_random_secret_key().encode()
+)
 DEBUG = False
 _base = urlsplit(BASE_URL)
 if _base.scheme not in ("http", "https") or not _base.hostname:
-    raise EnvironmentProblem(f"STILLUP_BASE_URL is {BASE_URL!r}; expected an address such as https://status.example.org")
+    raise EnvironmentProblem(
+        f"STILLUP_BASE_URL is {BASE_URL!r}; expected an address such as https://status.example.org"
+    )
 ALLOWED_HOSTS = [
     host.strip()
     for host in read_env("STILLUP_ALLOWED_HOSTS", f"{_base.hostname},localhost,127.0.0.1,[::1]").split(",")
@@ -29,7 +34,7 @@ CSRF_TRUSTED_ORIGINS = [f"{_base.scheme}://{_base.netloc}"]
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # monitoring.urls loads the screens, so that only web holds them
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -66,7 +71,9 @@ TEMPLATES = [
     },
 ]
 
-_SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=67108864;"
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=67108864;"
+)
 
 
 def _database(url: str) -> dict[str, Any]:
@@ -134,3 +141,50 @@ SESSION_COOKIE_HTTPONLY = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 
 LOGGING_CONFIG = None  # processes configure logging themselves: checks.logs.configure
+
+
+def _link(title: str, icon: str, name: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(name)}
+
+
+UNFOLD = {
+    "SITE_TITLE": "Stillup",
+    "SITE_HEADER": "Stillup",
+    "SITE_URL": "/dashboard/",
+    "SITE_SYMBOL": "monitor_heart",
+    "SHOW_HISTORY": True,
+    "LOGIN": {"form": "monitoring.sign_in.SignInForm"},
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "items": [
+                    _link("Dashboard", "dashboard", "dashboard"),
+                    _link("Status page", "public", "status"),
+                ],
+            },
+            {
+                "title": "Watch",
+                "items": [
+                    _link("Monitors", "monitor_heart", "admin:monitoring_monitor_changelist"),
+                    _link("Incidents", "emergency_home", "admin:monitoring_incident_changelist"),
+                ],
+            },
+            {
+                "title": "Tell",
+                "items": [
+                    _link("Alert rules", "rule", "admin:monitoring_alertrule_changelist"),
+                    _link("Channels", "campaign", "admin:monitoring_channel_changelist"),
+                    _link("Notifications", "outgoing_mail", "admin:monitoring_notification_changelist"),
+                ],
+            },
+            {
+                "title": "Show",
+                "items": [
+                    _link("Status pages", "web", "admin:monitoring_statuspage_changelist"),
+                    _link("Groups and components", "view_list", "admin:monitoring_componentgroup_changelist"),
+                ],
+            },
+            {"title": "Access", "items": [_link("Users", "group", "admin:auth_user_changelist")]},
+        ],
+    },
+}

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import Group, User
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-from unfold.forms import AuthenticationForm as StyledAuthenticationForm
 
 if TYPE_CHECKING:
     BaseUserAdmin = DjangoUserAdmin[User]
@@ -21,16 +19,8 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
-class SignInForm(StyledAuthenticationForm):  # type: ignore[misc]  # unfold ships no types
-    """Lets everybody in who has a password here; what they may see is decided page by page (`monitoring.access`)."""
-
-    def confirm_login_allowed(self, user: User) -> None:
-        """Active accounts, not only those of staff as the admin would have it."""
-        AuthenticationForm.confirm_login_allowed(self, user)
-
-
 @admin.register(User)
-class UserAdmin(BaseUserAdmin, ModelAdmin):  # type: ignore[misc]  # as above
+class UserAdmin(BaseUserAdmin, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Accounts."""
 
     form = UserChangeForm

@@ -16,6 +16,12 @@ from monitoring.models import Monitor
 from tests.factories import make_spec
 
 
+@pytest.fixture(autouse=True)
+def _cheap_passwords(settings: Any) -> None:
+    """A hash that is slow on purpose would be most of the time of these tests."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def published_to(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
     """The store that this process publishes to, upgraded and empty, on each database in turn."""
@@ -70,7 +76,7 @@ def viewer(db: None) -> User:
 
 @pytest.fixture
 def operator_client(admin_user: User) -> Client:
-    """Somebody who may configure everything. CSRF is checked, as in a browser."""
-    client = Client(enforce_csrf_checks=False)
+    """Somebody who may configure everything."""
+    client = Client()
     client.force_login(admin_user)
     return client
