@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from checks import clock
 from checks.store import schema
 from checks.store.engine import SCHEMA, SchemaMismatch, open_engine
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 VERSION_TABLE = "store_revision"
+_REVISIONS = Path(__file__).parent / "revisions"
 _LOCK = 0x5374696C  # PostgreSQL's advisory lock of an upgrade; any number that nobody else uses
 _WAIT = "60s"  # for an upgrade that another process is at
 
 
 def config_for(conn: sa.Connection) -> Config:
     """Alembic's configuration, which works on the given connection and in its transaction."""
+    from alembic.config import Config  # noqa: PLC0415 - 8 MB that a process which only checks need not hold
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "revisions"))
+    config.set_main_option("script_location", str(_REVISIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = conn
     return config
@@ -31,6 +34,8 @@ def config_for(conn: sa.Connection) -> Config:
 
 def upgrade(url: str) -> None:
     """Make or upgrade the store's tables in one transaction; of several processes one does it, the others wait."""
+    from alembic import command  # noqa: PLC0415 - as above
+
     engine = open_engine(url)
     try:
         with engine.begin() as conn:  # on SQLite this takes the file's one write lock
@@ -52,7 +57,7 @@ def check_schema(engine: sa.Engine) -> None:
     """Pass where the store's tables are of this version; raise SchemaMismatch, which says what to do, elsewhere."""
     with engine.connect() as conn:
         found = _refuse_newer(conn)
-    wanted = _scripts().get_current_head()
+    wanted = _known()[-1]
     if found is None:
         raise SchemaMismatch("the store has no tables yet; `manage.py up` makes them")
     if found != wanted:
@@ -63,9 +68,10 @@ def check_schema(engine: sa.Engine) -> None:
 
 def _refuse_newer(conn: sa.Connection) -> str | None:
     """The revision of the tables that are there; None where there are none."""
-    found = MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision()
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if found is not None and found not in known:
+    found: str | None = None
+    if sa.inspect(conn).has_table(VERSION_TABLE):
+        found = conn.execute(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE))).scalar()
+    if found is not None and found not in _known():
         raise SchemaMismatch(
             f"the store's tables are of revision {found}, which this version does not know:"
             " a newer Stillup made them; install that version here too",
@@ -73,8 +79,9 @@ def _refuse_newer(conn: sa.Connection) -> str | None:
     return found
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(Path(__file__).parent / "revisions"))
+def _known() -> list[str]:
+    """The revisions of this version in their order: the name of each file begins with its number."""
+    return sorted(path.name.partition("_")[0] for path in (_REVISIONS / "versions").glob("[0-9]*_*.py"))
 
 
 def _make_instance(conn: sa.Connection) -> None:

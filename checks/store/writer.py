@@ -138,7 +138,7 @@ def _lock_and_observe(conn: sa.Connection, batch: Sequence[Finished]) -> list[Ob
             target.c.id.in_(ids[begin : begin + CHUNK]),
             target.c.id,
             target.c.fence,
-            target.c.next_due_at,
+            target.c.leased_by,
             *STATE_COLUMNS,
         )
     }
@@ -147,7 +147,7 @@ def _lock_and_observe(conn: sa.Connection, batch: Sequence[Finished]) -> list[Ob
         row = rows.get(item.claimed.target_id)
         if row is None or row.fence != item.claimed.fence:
             continue
-        if row.next_due_at != item.claimed.due_at:
+        if row.leased_by is None:
             continue  # recorded before: the answer to that COMMIT was lost, and the batch came again
         before = state_of(row)
         after = observe(before, item.result.outcome, item.result.started_at, item.policy)
