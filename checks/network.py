@@ -74,7 +74,8 @@ class Connection(asyncio.Protocol):
         self.made_ns = 0  # when it was established
         self.tls: ssl.SSLObject | None = None
         self.certificate: Certificate | None = None
-        self._incoming = self._outgoing = None  # type: ssl.MemoryBIO | None
+        self._incoming: ssl.MemoryBIO | None = None  # of TLS; whatever comes before the handshake waits there
+        self._outgoing: ssl.MemoryBIO | None = None
         self._shaken: asyncio.Future[int] | None = None  # while shaking hands: resolves to when it was done
         self._over = False
 
@@ -100,9 +101,15 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    async def shake_hands(self, context: ssl.SSLContext, host: str) -> int:
-        """Speak TLS from here on; when the handshake was done. Raises ProbeFailure, and OSError where it broke."""
+    def expect_tls(self) -> None:
+        """Take nothing that arrives from here on for clear text; `shake_hands` comes next."""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+
+    async def shake_hands(self, context: ssl.SSLContext, host: str) -> int:
+        """Speak TLS, after `expect_tls`; when the handshake was done. Raises ProbeFailure, and OSError where it broke."""
+        assert self._incoming is not None and self._outgoing is not None  # noqa: S101, PT018 - see above
+        if self._over:
+            raise _closed_in_handshake()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.removesuffix("."))
         self._shaken = asyncio.get_running_loop().create_future()
         self._step(clock.monotonic_ns())
@@ -137,9 +144,11 @@ class Connection(asyncio.Protocol):
             self.received(data, at_ns)
             return
         self._incoming.write(data)
+        if self.tls is None:
+            return
         if self._shaken is not None and not self._shaken.done():
             self._step(at_ns)
-        if self._shaken is None or (self._shaken.done() and not self._shaken.cancelled()):
+        if self._shaken is None or self._shaken.done():
             self._decrypt(at_ns)
 
     def eof_received(self) -> None:
@@ -155,9 +164,7 @@ class Connection(asyncio.Protocol):
             return
         self._over = True
         if self._shaken is not None and not self._shaken.done():
-            message = "the connection was closed during the TLS handshake"
-            failure = ProbeFailure(Failure(reason=Reason.TLS, message=message, phase="tls"))
-            self._shaken.set_exception(exc or failure)
+            self._shaken.set_exception(exc or _closed_in_handshake())
         else:
             self.ended(exc)
 
@@ -197,6 +204,11 @@ class Connection(asyncio.Protocol):
             self.transport.write(self._outgoing.read())
 
 
+def _closed_in_handshake() -> ProbeFailure:
+    message = "the connection was closed during the TLS handshake"
+    return ProbeFailure(Failure(reason=Reason.TLS, message=message, phase="tls"))
+
+
 C = TypeVar("C", bound=Connection)
 
 
@@ -210,7 +222,7 @@ async def dial(context: ProbeContext, host: str, port: int, make: Callable[[], C
     watch.phase = "connect" if is_address(host) else "dns"
     addresses = await _allowed_addresses(resources, host, watch)
     try:
-        connection = await _connect_to_any(addresses, port, make)
+        connection = await _connect_to_any(addresses, port, make if tls is None else lambda: _to_be_secured(make()))
     except OSError:
         resources.resolver.forget(host)
         raise
@@ -320,6 +332,11 @@ def _alternating(addresses: Sequence[str]) -> list[str]:
     first = [a for a in addresses if (":" in a) == (":" in addresses[0])]
     other = [a for a in addresses if (":" in a) != (":" in addresses[0])]
     return [a for pair in itertools.zip_longest(first, other) for a in pair if a is not None]
+
+
+def _to_be_secured(connection: C) -> C:
+    connection.expect_tls()
+    return connection
 
 
 async def _secure(connection: Connection, resources: Resources, context: ProbeContext, host: str, tls: Tls) -> None:

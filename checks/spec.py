@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    StringConstraints,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -71,8 +72,16 @@ def _text(value: str) -> str:
     return value
 
 
+def _payload(value: str) -> str:
+    bad = next((c for c in value if c == "\0" or unicodedata.category(c) == "Cs"), None)
+    if bad is not None:
+        raise ValueError(f"has U+{ord(bad):04X} at position {value.index(bad) + 1}, which no text can carry")
+    return value
+
+
 Line = Annotated[str, AfterValidator(_one_line)]
 Text = Annotated[str, AfterValidator(_text)]
+Payload = Annotated[str, StringConstraints(strip_whitespace=False), AfterValidator(_payload)]  # sent as it stands
 Slug = Annotated[str, Field(pattern=SLUG, max_length=100)]
 Tag = Annotated[str, Field(pattern=TAG, max_length=50)]
 Location = Annotated[str, Field(pattern=SLUG, max_length=50)]

@@ -39,10 +39,11 @@ def on_loop(work: Coroutine[Any, Any, Any], resources: Resources | None = None) 
             if resources is not None:
                 resources.close()
             for _ in range(400):  # a transport closes in the next turn of the loop, a target a little later
-                if open_sockets() <= before:
+                left = open_sockets() - before
+                if not left:
                     break
                 await asyncio.sleep(0.005)
-            assert open_sockets() <= before, "a socket was left open"
+            assert not left, "a socket was left open"
 
     return uvloop.run(main())
 

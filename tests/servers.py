@@ -113,8 +113,16 @@ class Target:
             with contextlib.suppress(OSError, ValueError):
                 if self.tls is not None:
                     self._open.discard(sock)
-                    sock = self.tls.wrap_socket(sock, server_side=True)
+                    sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                     self._open.add(sock)
+                    try:
+                        sock.do_handshake()
+                    except ssl.SSLError:
+                        self._open.discard(sock)
+                        sock = socket.socket(fileno=sock.detach())
+                        self._open.add(sock)
+                        Visit(sock, self).wait_for_end()  # so that the alert is not lost to a reset
+                        return
                 self.behave(Visit(sock, self))
         finally:
             self._open.discard(sock)

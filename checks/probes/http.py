@@ -19,7 +19,7 @@ from checks.http1 import MAX_BODY, REDIRECTS, Exchange
 from checks.network import Tls, dial
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
 from checks.result import Failure, Observation, Reason
-from checks.spec import Line, ProbedSpec, Secret, SecretMark, Text
+from checks.spec import Line, Payload, ProbedSpec, Secret, SecretMark
 from checks.tls import CaBundle
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -71,8 +71,8 @@ class HttpSpec(ProbedSpec):
         dict[HeaderName, Annotated[Line, Field(max_length=4096)]], Field(max_length=50), SecretMark()
     ] = {}
     """Headers of the request, by name. Kept like passwords, and not sent along a redirect to another host."""
-    body: Annotated[Text, Field(max_length=65536)] = ""
-    """The body of the request."""
+    body: Annotated[Payload, Field(max_length=65536)] = ""
+    """The body of the request, sent as it stands."""
     username: Annotated[Line, Field(max_length=200)] = ""
     """The user name for basic authentication."""
     password: Secret = ""

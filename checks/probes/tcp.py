@@ -16,7 +16,7 @@ from checks.expect import Subject
 from checks.network import Connection, Tls, dial
 from checks.probe import TIMINGS, Kind, ProbeContext, Stopwatch
 from checks.result import Observation
-from checks.spec import Line, ProbedSpec, Text
+from checks.spec import Line, Payload, ProbedSpec
 from checks.tls import CaBundle
 
 MAX_BANNER = 4096  # bytes
@@ -42,8 +42,8 @@ class TcpSpec(ProbedSpec):
     """Connects to a port."""
     address: Annotated[Line, Field(min_length=1, max_length=300), AfterValidator(_is_address)]
     """The host and port that is connected to, as in mail.example.org:25 or [::1]:25."""
-    send: Annotated[Text, Field(max_length=4096)] = ""
-    """Text that is sent once connected; a new line in it is sent as it stands."""
+    send: Annotated[Payload, Field(max_length=4096)] = ""
+    """Text that is sent once connected, as it stands, with its line ends: "PING\\r\\n"."""
     tls: bool = False
     """Speak TLS from the first byte on."""
     verify: bool = True
