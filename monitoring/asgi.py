@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 from django.core.asgi import get_asgi_application
 
 from checks.environment import measurements_url
 from checks.heartbeats.receiver import PingReceiver
-from monitoring.front import Front
+from monitoring.front import Application, Front
 from monitoring.static_files import StaticFiles
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monitoring.settings")
 
-application = Front(get_asgi_application(), PingReceiver(measurements_url()), StaticFiles())
+_django = cast("Application", get_asgi_application())  # its stubs say dict where ASGI says mapping
+
+application = Front(_django, PingReceiver(measurements_url()), StaticFiles())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 import nh3
-from markdown_it import MarkdownIt
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 LONGEST = 50_000  # characters
 
-_MARKDOWN = MarkdownIt("js-default")  # html off; tables and strikethrough on
 _TAGS = frozenset(
     [
         "p",
@@ -38,10 +42,18 @@ _TAGS = frozenset(
 )
 
 
+@cache
+def _parser() -> MarkdownIt:
+    """Loaded when first needed: most processes render no Markdown."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("js-default")  # html off; tables and strikethrough on
+
+
 def render(markdown: str) -> str:
     """Safe HTML of at most the first 50,000 characters. Links open as strangers: `nofollow noopener noreferrer`."""
     return nh3.clean(
-        _MARKDOWN.render(markdown[:LONGEST]),
+        _parser().render(markdown[:LONGEST]),
         tags=set(_TAGS),
         attributes={"a": {"href", "title"}},
         url_schemes={"http", "https", "mailto"},

@@ -54,7 +54,7 @@ async def _serve(application: Any, host: str, port: int) -> None:
     if serving.done():
         await serving
         raise SystemExit("the server ended by itself")
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]  # granian's own
     try:
         async with asyncio.timeout(DRAIN):
             await serving

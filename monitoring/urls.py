@@ -9,6 +9,8 @@ from monitoring import health
 from monitoring.operator import views as operator
 from monitoring.status import views as status
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", status.page, name="status"),
     path("status/<slug:slug>/", status.page, name="status_page"),

@@ -28,6 +28,8 @@ def _lease(text: str) -> timedelta:
 class Command(BaseCommand):
     help = "Turn changes of status into incidents, deliver messages and render status pages until SIGTERM."
 
+    requires_system_checks = ()  # they load every screen; `up`, `prepare` and web make them
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--lease",

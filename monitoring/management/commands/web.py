@@ -20,7 +20,7 @@ class Command(BaseCommand):
         add_server_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
-        logs.configure()
+        logs.configure("web")
         process.die_with_parent()
         try:
             check_port(options["host"], options["port"])
