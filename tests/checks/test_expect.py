@@ -1,0 +1,441 @@
+"""The expectation language: what meets a line, what a failure says, what a wrong line is told."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checks import expect
+from checks.expect import ExpectationError, Subject, evaluate, first_unmet, parse
+from checks.probes import KINDS
+from checks.result import Reason
+
+SUBJECTS = {
+    subject.name: subject
+    for subject in (
+        Subject("status", "number", "The status code."),
+        Subject("redirects", "number", "How many redirects."),
+        Subject("body", "bytes", "The body."),
+        Subject("json", "json", "A value in the body.", argument="jsonpath"),
+        Subject("header", "header", "A header.", argument="name"),
+        Subject("latency", "duration", "How long it took."),
+        Subject("certificate", "duration", "The time left."),
+        Subject("size", "size", "The size."),
+        Subject("banner", "text", "What it says first."),
+    )
+}
+BODY = {
+    "status": "ok",
+    "queue": 143,
+    "ratio": 0.5,
+    "on": True,
+    "nothing": None,
+    "tags": ["a", 1, True, None],
+    "items": [{"ok": True, "n": 1}, {"ok": False, "n": 2}],
+    "1e3": "1000",
+}
+FACTS = {
+    "status": 204,
+    "redirects": 0,
+    "body": json.dumps(BODY).encode(),
+    "headers": [("Content-Type", "text/html"), ("X-Queue", "12"), ("Via", "a"), ("via", "b")],
+    "latency": 0.8123,
+    "certificate": 3 * 86400.0,
+    "size": 14_213,
+    "banner": "220 mail.example.org ESMTP é",
+}
+
+
+def unmet(line: str, **facts: object) -> expect.Failure | None:
+    return first_unmet((line,), SUBJECTS, {**FACTS, **facts})
+
+
+MET = """
+status == 204
+status != 200
+status < 205
+status <= 204
+status > 203
+status >= 204
+status in 200-299
+status in 200, 204
+status in 100, 200-299, 500
+status not in 500-599, 404
+status in 204.0
+status==204
+  status   ==   204
+redirects == 0
+latency < 1s
+latency > 800ms
+latency in 1ms-1s
+latency in 5s, 800ms-900ms
+latency <= 1h 30m
+certificate > 2d
+certificate < 1w
+size < 1MiB
+size > 14kB
+size in 1kB-20kB
+size == 14213B
+body contains "queue"
+body contains "\\"queue\\""
+body not contains "Traceback"
+body matches "queue.: [0-9]+"
+body matches "(?i)QUEUE"
+body not matches "^x"
+body matches "\\bqueue\\b"
+body exists
+banner contains "ESMTP"
+banner contains "é"
+banner matches "^220 .* é$"
+banner in "x", "220 mail.example.org ESMTP é"
+banner not in "x", "y"
+banner != "x"
+header content-type == "text/html"
+header Content-Type contains "html"
+header X-Queue < 13
+header x-queue in 1-20
+header X-QUEUE == "12"
+header X-Queue not in 13-20
+header Via == "a, b"
+header X-Nothing not exists
+header Content-Type exists
+json $.queue == 143
+json $.queue > 100
+json $.queue < 143.5
+json $.queue in 100-200
+json $.ratio == 0.5
+json $.on == true
+json $.on != false
+json $.nothing == null
+json $.nothing exists
+json $.status == "ok"
+json $.status != "failed"
+json $.status in "ok", "fine"
+json $.status matches "^o"
+json $.status contains "k"
+json $["status"] == "ok"
+json $['items'][0]["ok"] == true
+json $.items[*].n in 1, 2
+json $.items[?@.ok == true].n == 1
+json $.items[?@.n > 1].ok == false
+json $.items[-1].n == 2
+json $..n exists
+json $.tags contains "a"
+json $.tags contains 1
+json $.tags contains null
+json $.tags not contains 2
+json $['1e3'] == "1000"
+json $.items[?search(@.ok, "x")] not exists
+json $.missing not exists
+json $.queue==143
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("line", MET)
+def test_a_line_that_holds_is_met(line: str) -> None:
+    assert unmet(line) is None
+
+
+NOT_MET = {
+    "status in 200-203": "204",
+    "status == 200": "204",
+    "status not in 200-299": "204",
+    "latency < 800ms": "812.3 ms",
+    "latency in 1ms-2ms": "812.3 ms",
+    "certificate > 14d": "3 d",
+    "size < 1kB": "14.21 kB",
+    "redirects > 0": "0",
+    "banner == 'x'".replace("'", '"'): '"220 mail.example.org ESMTP é"',
+    'banner not contains "ESMTP"': '"220 mail.example.org ESMTP é"',
+    'header Content-Type == "text/plain"': '"text/html"',
+    "header Content-Type < 5": '"text/html"',
+    "header Content-Type not in 5-6": '"text/html"',
+    "header Content-Type not exists": '"text/html"',
+    'header X-Nothing == "x"': "nothing",
+    'header X-Nothing != "x"': "nothing",
+    "header X-Nothing exists": "nothing",
+    "json $.queue < 100": "143",
+    'json $.queue == "143"': "143",
+    "json $.on == 1": "true",
+    "json $.ratio == 1": "0.5",
+    'json $.nothing == ""': "null",
+    'json $.status == "failed"': '"ok"',
+    "json $.status < 5": '"ok"',
+    "json $.items[*].ok == true": "false at $['items'][1]['ok']",
+    "json $.items == 1": "a list of 2",
+    "json $.items[0] == 1": "an object of 2",
+    'json $.tags contains "b"': "a list of 4",
+    "json $.tags contains 0": "a list of 4",
+    "json $.tags not contains true": "a list of 4",
+    'json $.queue contains "1"': "143",
+    'json $.queue not contains "x"': "143",
+    'json $.missing == "x"': "nothing",
+    'json $.missing != "x"': "nothing",
+    "json $.missing not in 1, 2": "nothing",
+    'json $.missing not contains "x"': "nothing",
+    'json $.missing not matches "x"': "nothing",
+    "json $.missing < 5": "nothing",
+    "json $.status not exists": '"ok"',
+}
+
+
+@pytest.mark.parametrize("line", NOT_MET)
+def test_a_failure_says_what_was_expected_and_what_was_found(line: str) -> None:
+    failure = unmet(line)
+    assert failure is not None
+    assert failure.reason is Reason.EXPECTATION
+    assert (failure.expectation, failure.expected, failure.found) == (line, line, NOT_MET[line])
+    assert failure.message == f"expected {line}, got {NOT_MET[line]}"
+
+
+@pytest.mark.parametrize("subject", ["status", "latency", "certificate", "size", "banner", "body", "redirects"])
+@pytest.mark.parametrize("operator", ["==", "!=", "in", "not in", "exists"])
+def test_missing_data_fails_whatever_the_line_says(subject: str, operator: str) -> None:
+    operand = {"number": "0", "duration": "0s", "size": "0B"}.get(SUBJECTS[subject].type, '""')
+    line = f"{subject} {operator}" + ("" if operator == "exists" else f" {operand}")
+    failure = first_unmet((line,), SUBJECTS, {})
+    assert failure is not None
+    assert failure.found == "nothing"
+
+
+def test_only_not_exists_wants_data_to_be_missing() -> None:
+    assert first_unmet(("banner not exists", "header X not exists"), SUBJECTS, {}) is None
+
+
+def test_the_first_line_that_is_not_met_is_told() -> None:
+    failure = first_unmet(("status == 204", "size < 1B", "latency < 1ms"), SUBJECTS, FACTS)
+    assert failure is not None
+    assert failure.expectation == "size < 1B"
+
+
+def test_an_expired_certificate_is_told_as_such() -> None:
+    failure = unmet("certificate > 14d", certificate=-3 * 86400.0)
+    assert failure is not None
+    assert failure.found == "expired 3 d ago"
+
+
+HOSTILE_JSON = {
+    b"": "a body that is not JSON: expecting value at line 1 column 1",
+    b"<html>": "a body that is not JSON: expecting value at line 1 column 1",
+    b'{"a": 1,\n "b": }': "a body that is not JSON: expecting value at line 2 column 7",
+    b"\xff\xfe\xfd": "a body that is not JSON: byte 3 is not utf-16-le",
+    b'{"a": \xff}': "a body that is not JSON: byte 7 is not utf-8",
+    b'{"a": NaN}': "a body that is not JSON: NaN is not JSON",
+    b'{"a": -Infinity}': "a body that is not JSON: -Infinity is not JSON",
+    b'{"a": ' + b"9" * 5000 + b"}": "a body that is not JSON: it has a number of too many digits",
+    b"[" * 100_000: "a body that is not JSON: it is nested too deep",
+    b"[" * 100_000 + b"]" * 100_000: "a body that is not JSON: it is nested too deep",
+    b'{"a":' * 900 + b"1" + b"}" * 900: "an object of 1",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE_JSON, ids=range(len(HOSTILE_JSON)))
+def test_a_hostile_body_is_a_failure_with_a_sentence(body: bytes) -> None:
+    failure = unmet("json $.a == 1", body=body)
+    assert failure is not None
+    assert failure.found == HOSTILE_JSON[body]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[" * 100_000, None])
+def test_a_body_that_is_not_json_does_not_even_meet_not_exists(body: bytes | None) -> None:
+    assert unmet("json $.a not exists", body=body) is not None
+
+
+def test_a_path_that_selects_too_much_fails_soon() -> None:
+    body = json.dumps([[1] * 500] * 500).encode()
+    began = time.perf_counter()
+    failure = unmet("json $[*][*] == 1", body=body)
+    assert failure is not None
+    assert failure.found == "a body that is not JSON: the path selects more than 10000 values"
+    assert time.perf_counter() - began < 2
+
+
+def test_a_deep_document_does_not_overflow_a_descending_path() -> None:
+    failure = unmet("json $..x == 1", body=b"[" * 500 + b"]" * 500)
+    assert failure is not None
+    assert failure.found == "a body that is not JSON: it is nested too deep for this path"
+
+
+def test_a_pattern_that_backtracks_elsewhere_takes_no_time() -> None:
+    began = time.perf_counter()
+    assert unmet('body matches "^(a+)+$"', body=b"a" * 100_000 + b"!") is not None
+    assert unmet('json $[?match(@, "(a+)+b")] exists', body=json.dumps(["a" * 10_000]).encode()) is not None
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "\ud800", "line\nbreak", "\u202e", "\x1b[31m"])
+def test_what_a_failure_quotes_can_be_stored_and_shown(text: str) -> None:
+    failure = unmet('json $ == "x"', body=json.dumps(text).encode())
+    assert failure is not None
+    assert failure.found is not None
+    assert failure.found.isprintable()
+    failure.found.encode()
+
+
+@given(st.binary(max_size=400))
+def test_any_body_meets_a_line_or_fails_it_with_a_short_printable_text(body: bytes) -> None:
+    for line in ('body contains "x"', 'body matches "[a-z]+$"', "json $..a == 1", 'body == "x"', "json $ exists"):
+        failure = unmet(line, body=body)
+        assert failure is None or (failure.found is not None and failure.found.isprintable())
+        assert failure is None or len(failure.message) < 1000
+
+
+WRONG = {
+    "": "'', character 1: a subject is missing; "
+    "known: status, redirects, body, json, header, latency, certificate, size, banner",
+    "statsu == 200": "'statsu == 200', character 1: unknown subject 'statsu'; did you mean status?",
+    "Latency < 1s": "'Latency < 1s', character 1: unknown subject 'Latency'; did you mean latency?",
+    "status": "'status', character 7: an operator is missing; "
+    "allowed for status: ==, !=, <, <=, >, >=, in, not in, exists, not exists",
+    "status = 200": "'status = 200', character 8: unknown operator '='; did you mean ==?",
+    "status => 200": "'status => 200', character 8: unknown operator '=>'; did you mean >=?",
+    "status is 200": "'status is 200', character 8: unknown operator 'is'; did you mean ==?",
+    "status not inn 5": "'status not inn 5', character 8: unknown operator 'not inn'; did you mean not in?",
+    'body mtches "x"': "'body mtches \"x\"', character 6: unknown operator 'mtches'; did you mean matches?",
+    'body =~ "x"': "'body =~ \"x\"', character 6: unknown operator '=~'; did you mean matches?",
+    'status contains "2"': "'status contains \"2\"', character 8: contains does not apply to status; "
+    "allowed: ==, !=, <, <=, >, >=, in, not in, exists, not exists",
+    'body < "x"': "'body < \"x\"', character 6: < does not apply to body; allowed: ==, !=, in, not in, contains, "
+    "not contains, matches, not matches, exists, not exists",
+    "status ==": "'status ==', character 10: expected a number, found 'the end'",
+    "status == 2xx": "'status == 2xx', character 11: expected a number, found '2xx'",
+    "status == 1e999": "'status == 1e999', character 11: 1e999 is too large",
+    "status in 299-200": "'status in 299-200', character 11: a range begins with its smaller end",
+    "status in 200,": "'status in 200,', character 15: expected a number, found 'the end'",
+    "status == 200 or 201": "'status == 200 or 201', character 15: nothing more is expected here, found 'or'",
+    "status exists 5": "'status exists 5', character 15: nothing more is expected here, found '5'",
+    "latency < 800": "'latency < 800', character 11: expected a duration, as in 800ms or 14d, found '800'",
+    "latency < 5 parsecs": "'latency < 5 parsecs', character 11: expected a duration, as in 800ms or 14d, "
+    "found '5 parsecs'",
+    "size > 1MIB": "'size > 1MIB', character 8: expected a size, as in 512B or 1MiB, found '1MIB'",
+    "banner == ok": "'banner == ok', character 11: expected a string in double quotes, as in \"ok\", found 'ok'",
+    "banner == 'ok'": '"banner == \'ok\'", character 11: expected a string in double quotes, as in "ok", '
+    "found \"'ok'\"",
+    'banner == "ok': "'banner == \"ok', character 11: this string has no closing quote",
+    'banner == "\\d"': "'banner == \"\\\\d\"', character 12: unknown escape '\\\\d'; allowed: \\\" \\\\ \\n \\r \\t",
+    'banner in "a"-"b"': '\'banner in "a"-"b"\', character 11: a range has numbers at both ends, as in 200-299',
+    "json queue < 1": "'json queue < 1', character 6: json needs a JSONPath that begins with $, as in json $.status",
+    "json $.a[ == 1": "'json $.a[ == 1', character 11: unexpected token '=' in bracketed selection",
+    "json $..a..b == 1": "'json $..a..b == 1', character 10: .. may stand in a path once",
+    "json $[?@.a == $.b] exists": "'json $[?@.a == $.b] exists', character 16: "
+    "$ may stand at the beginning of a path only",
+    "json $.a < true": "'json $.a < true', character 12: < compares numbers",
+    "json $.a == ok": "'json $.a == ok', character 13: expected a number, true, false, null or a string in double "
+    "quotes, as in \"ok\", found 'ok'",
+    'json $.a < "x"': "'json $.a < \"x\"', character 12: < compares numbers",
+    'header == "x"': "'header == \"x\"', character 8: header needs a name, as in header Content-Type exists",
+    "header exists": "'header exists', character 8: header needs a name, as in header Content-Type exists",
+    'body matches "(?<=a)b"': "'body matches \"(?<=a)b\"', character 14: invalid perl operator: (?<=; regular "
+    "expressions are RE2: no look-ahead, look-behind or back reference",
+    'body matches "(a)\\1"': "'body matches \"(a)\\\\1\"', character 14: invalid escape sequence: \\1; regular "
+    "expressions are RE2: no look-ahead, look-behind or back reference",
+    'body matches "a("': "'body matches \"a(\"', character 14: missing ): a(",
+    f'body matches "{"a" * 1001}"': f"'body matches \"{'a' * 1001}\"', character 14: "
+    "a regular expression of 1001 characters; at most 1000 are allowed",
+    f"json $.{'a' * 600} exists": f"'json $.{'a' * 600} exists', character 6: "
+    "a JSONPath of 602 characters; at most 500 are allowed",
+}
+
+
+@pytest.mark.parametrize("line", WRONG, ids=range(len(WRONG)))
+def test_a_wrong_line_is_told_where_and_what_is_near(line: str) -> None:
+    with pytest.raises(ExpectationError) as caught:
+        parse(line, SUBJECTS)
+    assert str(caught.value) == WRONG[line]
+
+
+def test_a_line_that_never_ends_is_refused() -> None:
+    with pytest.raises(ExpectationError, match="longer than 2000 characters"):
+        parse("status == " + "2" * 3000, SUBJECTS)
+
+
+def test_every_wrong_line_of_a_list_is_named() -> None:
+    with pytest.raises(expect.ExpectationErrors) as caught:
+        expect.parse_all(("status == 200", "statsu == 1", "x"), SUBJECTS)
+    assert list(caught.value.errors) == [1, 2]
+
+
+def mistake_in(text: str) -> ExpectationError | None:
+    try:
+        parse(text, SUBJECTS)
+    except ExpectationError as exc:
+        return exc
+    return None
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_an_expectation_or_a_mistake_with_a_place_in_it(text: str) -> None:
+    mistake = mistake_in(text)
+    assert mistake is None or 0 <= mistake.position <= len(text)
+
+
+_words = st.sampled_from(
+    [
+        "status",
+        "json",
+        "$.a",
+        "$..b[*]",
+        "header",
+        "X-A",
+        "==",
+        "<",
+        "in",
+        "not",
+        "not in",
+        "contains",
+        "matches",
+        "exists",
+        '"x"',
+        '"',
+        "\\",
+        "200",
+        "200-299",
+        ",",
+        "5ms",
+        "1MiB",
+        "true",
+        "null",
+        "-",
+        "(",
+        "latency",
+        "size",
+    ]
+)
+
+
+@given(st.lists(_words, max_size=6))
+def test_any_row_of_words_is_an_expectation_or_a_mistake_with_a_place_in_it(words: list[str]) -> None:
+    text = " ".join(words)
+    mistake = mistake_in(text)
+    if mistake is not None:
+        assert 0 <= mistake.position <= len(text)
+        return
+    evaluate(parse(text, SUBJECTS), FACTS)
+    evaluate(parse(text, SUBJECTS), {})
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12))
+def test_comparisons_mean_what_they_mean_in_mathematics(value: int, operand: int) -> None:
+    facts = {"status": value}
+    meanings = {"==": value == operand, "!=": value != operand, "<": value < operand}
+    meanings |= {"<=": value <= operand, ">": value > operand, ">=": value >= operand}
+    for operator, holds in meanings.items():
+        assert (first_unmet((f"status {operator} {operand}",), SUBJECTS, facts) is None) is holds
+
+
+@given(st.text(st.characters(exclude_characters='"\\', exclude_categories=["Cs"]), max_size=40))
+def test_a_quoted_string_means_itself(text: str) -> None:
+    assert first_unmet((f'banner == "{text}"',), SUBJECTS, {"banner": text}) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_subject_of_each_kind_has_a_sentence_and_can_be_spoken_of(kind: str) -> None:
+    for name, subject in KINDS[kind].spec.subjects.items():
+        assert subject.name == name
+        assert subject.help.endswith(".")
+        argument = {"jsonpath": " $.a", "name": " X-A", None: ""}[subject.argument]
+        assert parse(f"{name}{argument} exists", KINDS[kind].spec.subjects).subject is subject
