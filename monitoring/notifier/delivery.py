@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from checks import clock
@@ -167,11 +166,10 @@ def _hold(row: Notification, why: str) -> None:
     logger.info("%s is held: %s.", row.key, why, extra={"action": "notification_held", "key": row.key})
 
 
-def _renew(claimed: Claimed, name: str, lease: timedelta) -> None:
-    """Lengthen the lease of a message on its way. A database that is away must not cut the sending off."""
-    mine = Notification.objects.filter(pk=claimed.uuid, status=Status.SENDING, leased_by=name)
-    with suppress(DatabaseError):
-        mine.filter(attempts=claimed.attempt).update(leased_until=clock.utcnow() + lease)
+def renew(name: str, messages_: Collection[UUID], now: datetime, lease: timedelta) -> None:
+    """Lengthen the leases of what is on its way: sending may take longer than a lease, and so may writing down its end."""
+    mine = Notification.objects.filter(pk__in=list(messages_), status=Status.SENDING, leased_by=name)
+    mine.update(leased_until=now + lease)
 
 
 def order_of(claimed: Claimed) -> Order:
@@ -188,22 +186,13 @@ def order_of(claimed: Claimed) -> Order:
     )
 
 
-def send(claimed: Claimed, name: str, lease: timedelta, pool: Pool, *, stop_at: StopAt | None = None) -> Answer:
-    """Send a claimed message once, lengthening its lease meanwhile; how that ended is still to be written down."""
-    renewed = clock.monotonic()
-
-    def each_tick() -> bool:
-        nonlocal renewed
-        if clock.monotonic() - renewed > lease.total_seconds() / 3:
-            renewed = clock.monotonic()
-            _renew(claimed, name, lease)
-        return stop_at is None or not stop_at.passed()
-
+def send(claimed: Claimed, pool: Pool, *, stop_at: StopAt | None = None) -> Answer:
+    """Send a claimed message once; how that ended is still to be written down."""
     try:
         order = order_of(claimed)
     except EnvironmentProblem as exc:
         return Answer(error=str(exc), permanent=True)
-    return pool.send(order, each_tick=each_tick)
+    return pool.send(order, each_tick=lambda: stop_at is None or not stop_at.passed())
 
 
 def settle(claimed: Claimed, name: str, answer: Answer, now: datetime) -> None:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 SLOTS = 4
 POLL = 0.5  # seconds between two looks for messages that became due
+BREATH = 0.002  # seconds between two transactions: SQLite's busy handler is not fair to who waits
 OUTAGE_PAUSE = 1.0  # seconds between two attempts while the database is away
 LOG_OUTAGE_EVERY = 60.0  # seconds
 
@@ -65,19 +66,21 @@ class Slots:
         self._work: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._done = threading.Event()
         self._stop_at = StopAt()
         self._lock = threading.Lock()
         self._in_flight: dict[UUID, UUID] = {}  # message -> channel
         # A child is killed by the kernel when the thread that started it ends: these live as long as the process.
         # They are daemons, so that a database that never answers can't keep a stopping process alive.
         self._threads = [threading.Thread(target=self._claim_all, name="claim", daemon=True)]
+        self._renewing = threading.Thread(target=self._renew_all, name="renew", daemon=True)
         self._threads += [
             threading.Thread(target=self._send_all, name=f"send-{number}", daemon=True) for number in range(slots)
         ]
 
     def start(self) -> None:
         """Begin to claim and to send."""
-        for thread in self._threads:
+        for thread in (*self._threads, self._renewing):
             thread.start()
 
     def wake(self) -> None:
@@ -98,6 +101,7 @@ class Slots:
             self._work.put(None)
         for thread in self._threads[1:]:
             thread.join(max(0.0, end - clock.monotonic()))
+        self._done.set()
         self.pool.close()
         return not any(thread.is_alive() for thread in self._threads)
 
@@ -119,6 +123,7 @@ class Slots:
                 self._stopping.wait(OUTAGE_PAUSE)
             if claimed is not None:
                 self._work.put(claimed)
+                time.sleep(BREATH)
                 continue
             self._free.release()
             self._wake.wait(POLL)
@@ -135,6 +140,20 @@ class Slots:
                 self._in_flight[claimed.uuid] = claimed.channel.pk
         return claimed
 
+    def _renew_all(self) -> None:
+        """Keep what is on its way ours, until the last of it has ended."""
+        outage = Outage("The renewal of leases")
+        while not self._done.wait(self._lease.total_seconds() / 3):
+            with self._lock:
+                in_flight = list(self._in_flight)
+            try:
+                if in_flight:
+                    delivery.renew(self._name, in_flight, clock.utcnow(), self._lease)
+                outage.ended()
+            except OUTAGES as exc:
+                outage.began(exc)
+        connections.close_all()
+
     def _send_all(self) -> None:
         while (claimed := self._work.get()) is not None:
             try:
@@ -149,7 +168,7 @@ class Slots:
 
     def _send(self, claimed: Claimed) -> Answer:
         try:
-            return delivery.send(claimed, self._name, self._lease, self.pool, stop_at=self._stop_at)
+            return delivery.send(claimed, self.pool, stop_at=self._stop_at)
         except Exception:
             # Whatever it is, it is this message's own: it is tried again like any other failure.
             logger.exception("Sending %s raised.", claimed.key, extra={"action": "send_failed", "key": claimed.key})

@@ -1,0 +1,161 @@
+"""Real notifier processes over one installation, on both databases."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import time
+from collections import Counter
+from uuid import UUID
+
+import psutil
+
+from checks import clock
+from checks.status import Cause, Status
+from checks.store import writer
+from monitoring import publish
+from monitoring.models import Incident, Monitor, Notification
+from tests.factories import make_spec
+from tests.journeys.stack import wait_until
+from tests.monitoring.notifier.conftest import make_channel, make_rule
+
+
+def watch(count: int) -> list[Monitor]:
+    """Monitors that the store knows and that are up."""
+    monitors = [publish.change(spec=make_spec(name=f"Shop {number}")) for number in range(1, count + 1)]
+    put([monitor.pk for monitor in monitors], Status.UP)
+    return monitors
+
+
+def put(monitors: list[UUID], status: Status) -> None:
+    with publish.store_engine().begin() as conn:
+        for monitor in monitors:
+            writer.put(conn, monitor, status, clock.utcnow(), cause=Cause.PROBE)
+
+
+def all_settled() -> bool:
+    waiting = Notification.objects.filter(status__in=("pending", "sending"))
+    return not waiting.exists()
+
+
+def test_a_status_that_the_store_knows_arrives_as_a_message_within_seconds(installation, receiver):
+    make_rule(make_channel(receiver.url()))
+    [monitor] = watch(1)
+    installation.notifier()
+
+    put([monitor.pk], Status.DOWN)
+    began = time.monotonic()
+    [down] = receiver.wait_for(1)
+    took = down.at - began
+    put([monitor.pk], Status.UP)
+    _, resolved = receiver.wait_for(2)
+
+    assert took < 5
+    assert "is down" in down.text
+    assert "is up again" in resolved.text
+
+
+def test_three_notifiers_share_the_work_and_send_nothing_twice(installation, receiver):
+    make_rule(make_channel(receiver.url("a"), name="a"), make_channel(receiver.url("b"), name="b"))
+    monitors = watch(40)
+    for _ in range(3):
+        installation.notifier(lease="10s")
+
+    put([monitor.pk for monitor in monitors], Status.DOWN)
+    receiver.wait_for(80, seconds=60)
+    wait_until(all_settled, within=10, what="every message is settled")
+
+    assert max(Counter(receiver.keys()).values()) == 1
+    assert len(receiver.requests) == 80
+    assert Incident.objects.count() == 40
+
+
+def test_notifiers_that_are_killed_lose_nothing_and_mark_what_may_be_a_repeat(installation, receiver):
+    receiver.seconds = 0.05
+    make_rule(make_channel(receiver.url()))
+    monitors = [monitor.pk for monitor in watch(25)]
+    kills, dice = 0, random.Random(7)
+    process = installation.notifier()
+    for status in (Status.DOWN, Status.UP):
+        put(monitors, status)
+        for _ in itertools.count():
+            time.sleep(dice.uniform(0.2, 0.6))
+            if len(set(receiver.keys())) >= 25 * (1 if status is Status.DOWN else 2) or kills >= 12:
+                break
+            process.kill()
+            process.wait()
+            kills += 1
+            process = installation.notifier()
+        receiver.wait_for(25 if status is Status.DOWN else 50, seconds=60)
+        wait_until(all_settled, within=30, what="every message is settled")
+
+    assert kills > 0
+    copies = Counter(receiver.keys())
+    assert len(copies) == 50
+    assert sum(copies.values()) - len(copies) <= kills * 4
+    seen: Counter[str] = Counter()
+    order: dict[str, list[str]] = {}
+    for request in receiver.requests:
+        seen[request.key] += 1
+        assert ("may be a repeat" in request.text) >= (seen[request.key] > 1), "a later copy says that it may be one"
+        event, incident = request.key.split(":")[:2]
+        order.setdefault(incident, []).append(event)
+    assert all(events == sorted(events) for events in order.values()), "no resolved comes before its down"
+
+
+def test_sigterm_lets_what_is_on_its_way_arrive_and_loses_nothing(installation, receiver):
+    receiver.seconds = 3.0
+    make_rule(make_channel(receiver.url()))
+    monitors = watch(3)
+    process = installation.notifier()
+    put([monitor.pk for monitor in monitors], Status.DOWN)
+    receiver.wait_for(2)
+
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(12) == 0
+    assert time.monotonic() - began < 10
+    receiver.seconds = 0.0
+    installation.notifier()
+    receiver.wait_for(3, seconds=20)
+    wait_until(all_settled, within=10, what="every message is settled")
+
+    assert sorted(Counter(receiver.keys()).values()) == [1, 1, 1]
+
+
+def test_a_destination_that_hangs_does_not_keep_sigterm_waiting(installation, receiver):
+    receiver.mode = "hang"
+    make_rule(make_channel(receiver.url()))
+    [monitor] = watch(1)
+    process = installation.notifier()
+    put([monitor.pk], Status.DOWN)
+    receiver.wait_for(1)
+    children = psutil.Process(process.pid).children(recursive=True)
+
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(12) == 0
+
+    assert time.monotonic() - began < 10
+    psutil.wait_procs(children, timeout=2)
+    assert not any(child.is_running() for child in children)
+    [row] = Notification.objects.all()
+    assert (row.status, row.in_doubt) == ("pending", True)
+
+
+def test_no_child_outlives_a_notifier_that_is_killed(installation, receiver):
+    receiver.mode = "hang"
+    make_rule(make_channel(receiver.url()))
+    [monitor] = watch(1)
+    process = installation.notifier()
+    put([monitor.pk], Status.DOWN)
+    receiver.wait_for(1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+
+    os.kill(process.pid, signal.SIGKILL)
+    gone, _ = psutil.wait_procs(children, timeout=2)
+
+    assert len(gone) == len(children)
