@@ -18,7 +18,7 @@ from checks import schedule
 from checks.status import Cause, Policy, Status
 from checks.store.schema import monitor_state, ping_code, target
 from checks.store.states import CHUNK, FRESH, NO_RUNS, lock_monitors, lock_targets
-from checks.store.writer import put, settle
+from checks.store.writer import put_all, settle
 
 TOMBSTONE = timedelta(days=30)  # so long a deletion is remembered: an older publish must not bring the monitor back
 _PRUNED_AT_ONCE = 100
@@ -288,17 +288,20 @@ def _settle(
     moved: set[UUID],
     now: datetime,
 ) -> None:
-    """Bring the status of each into line, in the order of their UUIDs: their rows are locked already."""
+    """Bring the status of each into line: their rows are locked already."""
+    moves: dict[UUID, tuple[Status, Cause]] = {}
     for monitor in changed:
         row = rows[monitor.uuid]
         if row.revision == 0:
             continue  # it was made with the status that it has
         if monitor.removed is not None and row.removed is None:
-            put(conn, monitor.uuid, Status.PAUSED, now, cause=Cause(monitor.removed))
+            moves[monitor.uuid] = (Status.PAUSED, Cause(monitor.removed))
         elif monitor.paused and not row.paused:
-            put(conn, monitor.uuid, Status.PAUSED, now, cause=Cause.PAUSED)
+            moves[monitor.uuid] = (Status.PAUSED, Cause.PAUSED)
         elif _is_back(monitor, row):
-            put(conn, monitor.uuid, Status.PENDING, now, cause=Cause.RESUMED)
+            moves[monitor.uuid] = (Status.PENDING, Cause.RESUMED)
+    if moves:
+        put_all(conn, moves, now)
     voting: dict[UUID, dict[str, Any]] = {
         monitor.uuid: {}
         for monitor in changed

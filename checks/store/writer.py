@@ -186,8 +186,17 @@ def settle(
 
 def put(conn: sa.Connection, monitor: UUID, status: Status, now: datetime, *, cause: Cause) -> list[Written]:
     """Put a monitor into a status that no vote decides: paused, resumed, removed."""
-    rows = lock_monitors(conn, [monitor])
-    return _write(conn, rows.values(), lambda row: move(monitor_state_of(row), status, now, cause=cause))
+    return put_all(conn, {monitor: (status, cause)}, now)
+
+
+def put_all(conn: sa.Connection, moves: Mapping[UUID, tuple[Status, Cause]], now: datetime) -> list[Written]:
+    """`put` for many: each into its status by its cause."""
+
+    def decide(row: sa.Row[Any]) -> tuple[MonitorState, Transition | None]:
+        status, cause = moves[row.monitor]
+        return move(monitor_state_of(row), status, now, cause=cause)
+
+    return _write(conn, lock_monitors(conn, moves).values(), decide)
 
 
 def _write(
