@@ -67,6 +67,7 @@ class MonitorPage:
     monitor: Monitor
     status: Status
     measured: Measurements
+    runbook: str  # a web address, or empty
     options: Sequence[tuple[str, str]]
     falls: Sequence[Fall]
     strokes: Sequence[Stroke]
@@ -79,11 +80,13 @@ def assemble(monitor: Monitor, now: datetime) -> MonitorPage:
     """The page of one monitor. Where the store can't be read it says so, with what Django knows."""
     measured = _measure(monitor, now)
     latest = measured.results[0] if measured.results else None
+    runbook = str(monitor.spec.get("runbook") or "")
     recent = [(str(result.outcome), result.latency_ns) for result in reversed(measured.results)]
     return MonitorPage(
         monitor=monitor,
         status=Status(measured.view.status) if measured.view else Status.PENDING,
         measured=measured,
+        runbook=runbook if runbook.startswith(("https://", "http://")) else "",
         options=options(monitor),
         falls=waterfall(latest.phases) if latest else [],
         strokes=strip(recent),

@@ -136,7 +136,17 @@ def test_what_is_kept_of_a_page_names_no_address_and_no_error(make_monitor, publ
 
     payload = PageSnapshot.objects.get().payload
     kept = json.dumps(payload)
-    for hidden in (HOST, ERROR, "token", "pg primary", monitor.slug, "eu-west", "503", "for operators", str(monitor.uuid)):
+    for hidden in (
+        HOST,
+        ERROR,
+        "token",
+        "pg primary",
+        monitor.slug,
+        "eu-west",
+        "503",
+        "for operators",
+        str(monitor.uuid),
+    ):
         assert hidden not in kept
     page = from_payload(payload)
     assert page.overall is Overall.MAJOR

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checks.result import PHASES
+from monitoring.operator.drawing import STRIP, WIDTH, strip, waterfall
+
+
+def test_phases_follow_each_other_on_one_scale():
+    falls = waterfall({"dns": 250, "connect": 250, "first_byte": 500})
+
+    assert [(fall.word, fall.x, fall.width) for fall in falls] == [
+        ("Resolve the name", 0.0, 250.0),
+        ("Connect", 250.0, 250.0),
+        ("Wait for the first byte", 500.0, 500.0),
+    ]
+
+
+def test_phases_that_did_not_happen_are_not_drawn():
+    assert [fall.word for fall in waterfall({"dns": None, "connect": 5})] == ["Connect"]
+    assert waterfall({}) == []
+
+
+@given(st.dictionaries(st.sampled_from(PHASES), st.integers(0, 10**12), min_size=1))
+def test_every_phase_is_visible_and_inside_the_drawing(phases):
+    for fall in waterfall(phases):
+        assert fall.width >= 3.0
+        assert fall.x >= 0.0
+        assert fall.x + fall.width <= WIDTH + 0.2
+
+
+def test_a_result_without_an_answer_takes_the_whole_height():
+    answered, lost = strip([("up", 30), ("down", None)])
+
+    assert answered.height == 0.75 * STRIP
+    assert (lost.height, lost.y) == (STRIP, 0.0)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["up", "down"]), st.none() | st.integers(0, 10**12)), max_size=200))
+def test_the_newest_result_is_drawn_at_the_right_edge(results):
+    strokes = strip(results)
+
+    assert len(strokes) == len(results)
+    for stroke in strokes:
+        assert stroke.x >= 0.0
+        assert stroke.x + stroke.width <= WIDTH
+        assert 0.0 < stroke.height <= STRIP
+    assert [stroke.x for stroke in strokes] == sorted(stroke.x for stroke in strokes)
