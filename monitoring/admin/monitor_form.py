@@ -64,6 +64,9 @@ class MonitorForm(ModelForm):
             self.add_error("slug", f"{self.spec.slug} is the slug of another monitor: {taken.name}{state}")
         return cleaned
 
+    def _post_clean(self) -> None:
+        """Django would let the model judge columns that `monitoring.publish` fills only later."""
+
     def _report(self, problems: ValidationError) -> None:
         names = [option.name for option in self.options]
         for problem in problems.errors(include_url=False, include_input=False):

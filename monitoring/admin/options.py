@@ -164,7 +164,8 @@ def document(options: list[Option], cleaned: Mapping[str, Any], before: Mapping[
     """The options as a document would write them. A secret that was not typed again is the one `before`."""
     data: dict[str, Any] = {}
     for option in options:
-        value = option.read(cleaned.get(option.name) or "") if option.name in cleaned else None
+        given = cleaned.get(option.name)
+        value = None if given is None else option.read(given)
         if option.secret:
             value = _kept(option, value, before, clear=bool(cleaned.get(CLEAR + option.name)))
         if value is None:
