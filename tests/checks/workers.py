@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,9 +99,9 @@ def monitor_of(**options: Any) -> PublishedMonitor:
     )
 
 
-def publish(store: sa.Engine, *monitors: PublishedMonitor) -> None:
+def publish(store: sa.Engine, *monitors: PublishedMonitor, now: datetime | None = None) -> None:
     with store.begin() as conn:
-        publishing.publish(conn, monitors, clock.utcnow())
+        publishing.publish(conn, monitors, now or clock.utcnow())
 
 
 def results(store: sa.Engine) -> Sequence[sa.Row[Any]]:
