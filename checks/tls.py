@@ -201,7 +201,7 @@ def _spoken(certificates: list[x509.Certificate], time: datetime, exc: Exception
     if stale is not None:
         what = "expired" if stale.not_valid_after_utc < time else "is not valid yet"
         return f"the intermediate certificate {_common_name(stale.subject)!r} {what}"
-    if "exhausted" not in str(exc) or "interior errors" not in str(exc):
+    if "no interior errors" not in str(exc) and "max depth" not in str(exc):  # it found an issuer and a fault in it
         words = str(exc).removeprefix("validation failed: ").partition(" (encountered")[0]
         return f"the certificate does not hold: {words[:200]}"
     top = certificates[-1]

@@ -1,0 +1,85 @@
+"""`python -m checks`, as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.servers import Target, answers, closed_port, greets
+
+
+def run_checks(*arguments):
+    command = [sys.executable, "-W", "error", "-m", "checks", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_probe_shows_the_verdict_and_where_the_time_went():
+    with Target(answers(b"hello")) as target:
+        ran = run_checks("probe", target.url("/health"))
+    lines = ran.stdout.splitlines()
+    assert ran.returncode == 0
+    assert lines[0] == f"up: {target.url('/health')}"
+    assert [line.split()[0] for line in lines[1:5]] == ["connect", "first", "transfer", "latency"]
+    assert "█" in lines[1]
+    assert f"  address: {target.address}" in lines
+    assert "  body: hello" in lines
+
+
+def test_a_probe_of_a_target_that_is_down_exits_with_1():
+    ran = run_checks("probe", f"http://127.0.0.1:{closed_port()}/")
+    assert ran.returncode == 1
+    assert ran.stdout.splitlines()[0].endswith("the connection was refused")
+
+
+def test_a_probe_as_json_is_for_scripts():
+    with Target(answers(b"no", "404 Not Found")) as target:
+        ran = run_checks("probe", target.url(), "--json")
+    told = json.loads(ran.stdout)
+    assert ran.returncode == 1
+    assert told["outcome"] == "down"
+    assert told["failure"]["found"] == "404"
+    assert told["latency_seconds"] == pytest.approx(sum(told["phases_seconds"].values()))
+    assert told["evidence"]["status"] == 404
+
+
+def test_a_host_and_port_is_a_tcp_probe_with_expectations_and_options():
+    with Target(greets(b"220 ESMTP\r\n")) as target:
+        up = run_checks("probe", target.address, "--expect", 'banner contains "ESMTP"', "--timeout", "5s")
+        down = run_checks("probe", target.address, "--option", 'expect=["banner contains \\"POP\\""]')
+    assert (up.returncode, down.returncode) == (0, 1)
+    assert 'expected banner contains "POP"' in down.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["probe", "nonsense"], "has no port; write host:port"),
+        (["probe", "http://a/", "--timeout", "5"], "timeout not a duration: '5'"),
+        (["probe", "http://a/", "--expect", "statu == 1"], "did you mean status?"),
+        (["probe", "http://a/", "--option", "x"], "write NAME=VALUE"),
+        (["probe", "http://a/", "--option", "x=1"], "x Extra inputs are not permitted"),
+        (["probe", "http://a/", "--kind", "heartbeat"], "invalid choice"),
+        ([], "required: {probe,worker}"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_in_words(arguments, words):
+    ran = run_checks(*arguments)
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_wrong_environment_exits_with_78(monkeypatch):
+    monkeypatch.setenv("STILLUP_PROBE_DENY", "nonsense")
+    ran = run_checks("probe", "http://127.0.0.1:9/")
+    assert ran.returncode == 78
+    assert ran.stderr.startswith("STILLUP_PROBE_DENY holds 'nonsense'")
+
+
+def test_the_worker_is_a_subcommand():
+    ran = run_checks("worker", "--help")
+    assert ran.returncode == 0
+    assert "--location" in ran.stdout

@@ -1,0 +1,158 @@
+"""Running and judging one probe."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from checks.probe import Kind, ProbeContext, ProbeFailure, Stopwatch, from_os_error, run
+from checks.result import OURS, Failure, Outcome, Reason
+from tests.factories import make_spec
+from tests.probing import on_loop
+
+SPEC = make_spec(timeout="100ms", expect=["status == 200"], degraded=["size < 10B"])
+
+
+class SilentResolver:
+    def is_silent(self, since):
+        return False
+
+
+class Shared:
+    resolver = SilentResolver()
+
+
+def run_with(coroutine, spec=SPEC, **context):
+    return on_loop(run(Kind(spec=type(spec), probe=coroutine), spec, ProbeContext(resources=Shared(), **context)))
+
+
+def reports(**facts):
+    async def probe(_spec, context):
+        context.seen.facts.update(facts)
+        context.stopwatch.mark("connect", "other")
+        context.seen.complete = True
+        return context.seen
+
+    return probe
+
+
+def raises(exc):
+    async def probe(_spec, _context):
+        raise exc
+
+    return probe
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome"),
+    [
+        ({"status": 200, "size": 5}, Outcome.UP),
+        ({"status": 200, "size": 50}, Outcome.DEGRADED),
+        ({"status": 500, "size": 5}, Outcome.DOWN),
+        ({"size": 5}, Outcome.DOWN),
+    ],
+)
+def test_expectations_make_the_outcome(facts, outcome):
+    result = run_with(reports(**facts))
+    assert result.outcome is outcome
+    assert result.complete
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.ECONNREFUSED, Reason.REFUSED),
+        (errno.ECONNRESET, Reason.RESET),
+        (errno.EHOSTUNREACH, Reason.UNREACHABLE),
+        (errno.ETIMEDOUT, Reason.TIMEOUT),
+        (errno.EINVAL, Reason.UNREACHABLE),
+    ],
+)
+def test_an_error_of_the_target_is_down(code, reason):
+    result = run_with(raises(OSError(code, "told by the system")))
+    assert (result.outcome, result.failure.reason, result.latency_ns) == (Outcome.DOWN, reason, None)
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        *(OSError(getattr(errno, name), name) for name in ("EMFILE", "ENFILE", "ENETUNREACH", "ENETDOWN", "ENOBUFS")),
+        *(OSError(getattr(errno, name), name) for name in ("ENOMEM", "EADDRNOTAVAIL")),
+        MemoryError(),
+        KeyError("a mistake of ours"),
+    ],
+    ids=lambda exc: str(exc) or type(exc).__name__,
+)
+def test_an_error_of_this_machine_is_unknown(exc):
+    result = run_with(raises(exc))
+    assert result.outcome is Outcome.UNKNOWN
+    assert result.failure.reason in OURS
+
+
+def test_our_own_fault_is_unknown_for_an_inverted_monitor_too():
+    spec = make_spec(invert=True)
+    assert run_with(raises(OSError(errno.EMFILE, "")), spec).outcome is Outcome.UNKNOWN
+
+
+def test_a_failure_that_has_a_name_is_told_as_it_is():
+    failure = Failure(reason=Reason.TLS, message="the handshake failed", phase="tls")
+    assert run_with(raises(ProbeFailure(failure))).failure == failure
+
+
+async def _hang(_spec, context):
+    import asyncio
+
+    context.seen.evidence["seen"] = "so far"
+    context.stopwatch.phase = "connect"
+    await asyncio.sleep(10)
+
+
+def test_the_deadline_is_over_everything_and_keeps_what_was_seen():
+    result = run_with(_hang)
+    assert (result.outcome, result.failure.phase) == (Outcome.DOWN, "connect")
+    assert result.failure.message == "timed out after 0.1 s while connecting"
+    assert result.evidence == {"seen": "so far"}
+
+
+def test_a_timeout_while_our_own_loop_is_late_is_unknown():
+    result = run_with(_hang, lag=lambda: 0.05)
+    assert (result.outcome, result.failure.reason) == (Outcome.UNKNOWN, Reason.LOOP_LATE)
+    assert run_with(_hang, lag=lambda: 0.01).outcome is Outcome.DOWN
+
+
+def test_evidence_that_can_not_be_gathered_costs_no_result(caplog):
+    async def probe(_spec, context):
+        context.seen.explain = lambda: 1 / 0
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+    result = run_with(probe)
+    assert (result.outcome, result.evidence) == (Outcome.DOWN, {})
+    assert "evidence of" in caplog.text
+
+
+def test_evidence_that_costs_is_gathered_for_failures_and_for_people_only():
+    asked = []
+
+    async def probe(_spec, context):
+        context.seen.explain = lambda: asked.append(1) or {"more": True}
+        context.seen.facts.update(status=200, size=1)
+        return context.seen
+
+    assert run_with(probe).evidence == {}
+    assert run_with(probe, explain=True).evidence == {"more": True}
+    assert len(asked) == 1
+
+
+def test_the_phases_of_a_stopwatch_follow_each_other():
+    watch = Stopwatch()
+    start = watch.started_ns
+    watch.mark("dns", "connect", start + 5)
+    watch.mark("connect", "first_byte", start + 12)
+    watch.mark("connect", "first_byte", start + 20)  # a second hop adds up
+    assert watch.phases.as_dict() == {"dns": 5, "connect": 15}
+    assert watch.phases.total() == watch.last_ns - start
+
+
+def test_an_error_without_a_number_is_the_targets():
+    assert from_os_error(OSError("odd"), "connect").reason is Reason.UNREACHABLE
