@@ -188,7 +188,13 @@ class ProbedSpec(MonitorSpec):
 
     def policy(self) -> Policy:
         """How its results make its status."""
-        return Policy(failures=self.failures, successes=self.successes, interval=self.interval, quorum=self.quorum)
+        return Policy(
+            failures=self.failures,
+            successes=self.successes,
+            interval=self.interval,
+            timeout=self.timeout,
+            quorum=self.quorum,
+        )
 
     def places(self) -> tuple[str, ...]:
         """The locations that hold a target of it."""

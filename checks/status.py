@@ -48,12 +48,13 @@ VOTING = frozenset({Status.UP, Status.DEGRADED, Status.DOWN})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How many results make a status. `interval` in seconds; `quorum` of locations that must agree on down."""
+    """How many results make a status. Seconds: `interval`, and `timeout`, for which a probe may last."""
 
     failures: int = 3
     successes: int = 2
     interval: float = 60.0
-    quorum: int = 1
+    timeout: float = 0.0
+    quorum: int = 1  # of locations that must agree on down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +124,11 @@ def observe(state: TargetState, outcome: Outcome, at: datetime, policy: Policy) 
 
 
 def _forget_after_gap(state: TargetState, at: datetime, policy: Policy) -> TargetState:
-    """Three failures are "in a row" only if we were looking all the while."""
-    longest = max(GAP, timedelta(seconds=2 * policy.interval))
+    """Three failures are "in a row" only if we were looking all the while.
+
+    Results are dated by their start, so that between two of them a whole probe may lie.
+    """
+    longest = max(GAP, timedelta(seconds=2 * policy.interval)) + timedelta(seconds=policy.timeout)
     if state.last_result_at is None or at - state.last_result_at <= longest:
         return state
     return replace(state, last_outcome=None, serving_run=0, serving_since=None, healthy_run=0, healthy_since=None)
@@ -202,7 +206,8 @@ def move(
 
 def _since(status: Status, targets: Sequence[TargetState], policy: Policy) -> datetime | None:
     """When the quorum was reached: the instant at which the last vote it needs began to hold."""
-    begun = sorted(t.vote_since for t in targets if t.vote is status and t.vote_since is not None)
+    counted = (Status.DOWN, Status.DEGRADED) if status is Status.DEGRADED else (status,)
+    begun = sorted(t.vote_since for t in targets if t.vote in counted and t.vote_since is not None)
     if not begun:
         return None
     if status in (Status.DOWN, Status.DEGRADED):
