@@ -28,7 +28,7 @@ from monitoring.notifier import recipients
 
 MEMORY_LIMIT = 512 * 2**20  # bytes of address space
 BODY_LIMIT = 2**20  # bytes read of a destination's answer
-BODY_TIME = 5.0  # seconds spent reading it: the status line has been heard already
+BODY_TIME = 3.0  # seconds spent reading it: the status line has been heard already
 DESCRIPTORS = 256
 
 # Refused for good, unless someone changes the channel; all other answers of 400 and above may pass.
