@@ -37,17 +37,17 @@ def roll_up(engine: sa.Engine, now: datetime) -> bool:
     with reading(engine) as conn:
         if conn.execute(sa.select(dirty_period.c.start).where(dirty_period.c.ready_at <= now).limit(1)).first() is None:
             return False
-    begun, done = clock.monotonic(), 0
+    begun, done, more = clock.monotonic(), 0, False
     with engine.begin() as conn:
         periods = _ready(conn, now)
         for period in periods:
-            _roll_up(conn, period, now)
+            more = _roll_up(conn, period, now) or more
             done += 1
             if clock.monotonic() - begun > STEP:
                 break
     if engine.dialect.name == "sqlite":
         time.sleep(PAUSE)
-    return done < len(periods) or len(periods) == _PERIODS
+    return more or done < len(periods) or len(periods) == _PERIODS
 
 
 def _ready(conn: sa.Connection, now: datetime) -> list[sa.Row[Any]]:
@@ -62,24 +62,28 @@ def _ready(conn: sa.Connection, now: datetime) -> list[sa.Row[Any]]:
     return sorted(conn.execute(query), key=lambda row: (row.resolution == DAY, row.ready_at))
 
 
-def _roll_up(conn: sa.Connection, period: sa.Row[Any], now: datetime) -> None:
+def _roll_up(conn: sa.Connection, period: sa.Row[Any], now: datetime) -> bool:
+    """Roll up one period; True: another one became ready by that."""
     over = is_over(period.resolution, period.start, now)
     if period.resolution == DAY:
         # An hour of it that is still to come marks the day again; it only has to come first.
         if _has_dirty_hours(conn, period):
             _wait(conn, period, next_ready(HOUR, now, now))
-            return
+            return False
         rolled = _from_hours(conn, period)
     else:
         rolled = _from_results(conn, period)
     _replace(conn, period, rolled)
     if not over:
         _wait(conn, period, next_ready(period.resolution, period.start, now))
-        return
+        return False
     conn.execute(dirty_period.delete().where(*_is(period)))
-    if period.resolution == HOUR:
-        day = start_of(DAY, period.start)
-        mark_dirty(conn, [(period.target_id, DAY, to_micros(day), to_micros(first_ready(DAY, day, now)))])
+    if period.resolution == DAY:
+        return False
+    day = start_of(DAY, period.start)
+    ready_at = first_ready(DAY, day, now)
+    mark_dirty(conn, [(period.target_id, DAY, to_micros(day), to_micros(ready_at))])
+    return ready_at <= now
 
 
 def _is(period: sa.Row[Any]) -> tuple[sa.ColumnElement[bool], ...]:

@@ -1,0 +1,115 @@
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from checks.status import Cause, Status
+from checks.store import retention
+from checks.store.outbox import claim_monitors, mark_consumed, next_transition
+from checks.store.periods import DAY, HOUR
+from checks.store.publishing import publish
+from checks.store.retention import prune
+from checks.store.schema import dirty_period, monitor_state, ping, result, rollup, transition
+from checks.store.writer import put
+from tests.checks.store.acts import publish_one, rows
+from tests.factories import NOON, at, make_published
+
+
+def days(number):
+    return timedelta(days=number)
+
+
+def put_results(engine, *ages):
+    values = [{"target_id": 1, "due_at": NOON - age, "started_at": NOON - age, "outcome": "up"} for age in ages]
+    with engine.begin() as conn:
+        conn.execute(result.insert(), values)
+
+
+def put_rollups(engine, resolution, *ages):
+    counts = dict.fromkeys(("complete", "incomplete", "up", "degraded", "down", "unknown"), 0)
+    values = [
+        {"target_id": 1, "resolution": resolution, "start": NOON - age, "phase": "total", "histogram": b"", **counts}
+        for age in ages
+    ]
+    with engine.begin() as conn:
+        conn.execute(rollup.insert(), values)
+
+
+def put_pings(engine, *ages):
+    empty = {"method": "GET", "source": "", "user_agent": "", "body": b"", "body_size": 0, "action": "success"}
+    with engine.begin() as conn:
+        conn.execute(ping.insert(), [{"monitor": uuid4(), "received_at": NOON - age, **empty} for age in ages])
+
+
+def prune_all(engine, now=NOON):
+    steps = 1
+    while prune(engine, now):
+        steps += 1
+    return steps
+
+
+def test_each_kind_of_measurement_has_its_own_age(store):
+    second = timedelta(seconds=1)
+    put_results(store, days(7) + second, days(7), days(1))
+    put_rollups(store, HOUR, days(180) + second, days(180))
+    put_rollups(store, DAY, days(1095) + second, days(1095))
+    put_pings(store, days(90) + second, days(90))
+
+    prune_all(store)
+
+    assert [NOON - row.started_at for row in rows(store, result)] == [days(7), days(1)]
+    kept = {(row.resolution, NOON - row.start) for row in rows(store, rollup)}
+    assert kept == {(HOUR, days(180)), (DAY, days(1095))}
+    assert [NOON - row.received_at for row in rows(store, ping)] == [days(90)]
+
+
+def test_results_that_are_not_rolled_up_yet_are_kept(store):
+    put_results(store, days(9), days(8))
+    with store.begin() as conn:
+        mark = {"target_id": 1, "resolution": HOUR, "start": NOON - days(8) - timedelta(minutes=5), "ready_at": NOON}
+        conn.execute(dirty_period.insert().values(mark))
+
+    prune_all(store)
+
+    assert [NOON - row.started_at for row in rows(store, result)] == [days(8)]
+
+
+def test_what_is_old_goes_in_small_steps(store):
+    put_results(store, *[days(8)] * 2600, days(1))
+
+    assert prune(store, NOON) is True
+    left = len(rows(store, result))
+    assert 1601 <= left <= 2601 - retention.BATCH
+    assert prune_all(store) >= 2
+    assert len(rows(store, result)) == 1
+
+
+def test_a_step_ends_in_time(store, monkeypatch):
+    put_results(store, *[days(8)] * 600)
+    put_pings(store, days(91))
+    monkeypatch.setattr(retention, "STEP", -1.0)
+
+    assert prune(store, NOON) is True
+    assert len(rows(store, result)) == 600
+
+
+def test_where_there_is_nothing_old_one_step_is_enough(store):
+    put_results(store, days(1))
+
+    assert prune_all(store) == 1
+
+
+@pytest.mark.parametrize("age", [days(40), days(4000)])
+def test_transitions_are_never_deleted(store, age):
+    monitor = publish_one(store)
+    with store.begin() as conn:
+        put(conn, monitor.uuid, Status.PAUSED, at(1), cause=Cause.PAUSED)
+        gone = make_published(uuid=monitor.uuid, revision=2, removed="deleted")
+        publish(conn, [gone], at(2))
+        [uuid] = claim_monitors(conn, notifier="n", now=at(3), lease=timedelta(seconds=1), limit=1)
+        mark_consumed(conn, next_transition(conn, uuid), at(3))
+
+    prune_all(store, NOON + age)
+
+    assert rows(store, monitor_state) == []
+    assert len(rows(store, transition)) == 1
