@@ -167,7 +167,8 @@ def _cron(expression: str, start: datetime) -> Iterator[datetime]:
     fields = text.split()
     if len(fields) != len(_FIELDS):
         names = ", ".join(name for name, _ in _FIELDS)
-        raise ValueError(f"cron {expression!r} has {len(fields)} fields; five are needed: {names}")
+        count = f"{len(fields)} field{'s' * (len(fields) != 1)}"
+        raise ValueError(f"cron {expression!r} has {count}; five are needed: {names}")
     try:
         occurrences: Iterator[datetime] = CronSim(text, start)
     except CronSimError as exc:
