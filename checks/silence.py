@@ -35,15 +35,15 @@ def judge(engine: sa.Engine, now: datetime, watched_for: float) -> bool:
     """
     with reading(engine) as conn:
         silent = _silent(conn, now)
-        troubles = _troubles(conn, now, watched_for)
-    if not silent and not any(troubles):
-        return False
+        if not silent and not any(_troubles(conn, now, watched_for)):
+            return False
     with engine.begin() as conn:
         if silent:
             _fall_silent(conn, silent, now)
-        for what, message in troubles[0].items():
+        report, over = _troubles(conn, now, watched_for)
+        for what, message in report.items():
             writer.report_trouble(conn, what, message, now)
-        for what in troubles[1]:
+        for what in over:
             writer.clear_trouble(conn, what)
     return len(silent) == CHUNK
 
