@@ -39,6 +39,9 @@ BROKEN_AFTER_REFUSALS = 3
 BROKEN_AFTER = 6
 LOOK_AHEAD = 50  # rows of a claim: some may have to wait for others
 
+# What comes first and last of the messages about one incident; reminders lie between.
+_ORDER: dict[str, int] = {Event.DOWN: 0, Event.SYSTEM: 0, Event.RESOLVED: 2}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
@@ -153,7 +156,8 @@ def _is_due(row: Notification, now: datetime) -> bool:
 def _neighbours(row: Notification) -> list[Notification]:
     """All messages about the same incident to the same recipient of the same channel, in their order."""
     rows = Notification.objects.filter(incident=row.incident_id, channel=row.channel_id, recipient=row.recipient)
-    return list(_locked(rows).order_by("created_at", "key"))
+    # By what they are before when they were made: a clock that was set back must not put the end before the beginning.
+    return sorted(_locked(rows), key=lambda row: (_ORDER.get(row.event, 1), row.created_at, row.key))
 
 
 def _waiting(row: Notification, now: datetime) -> mutes.Waiting:
