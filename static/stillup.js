@@ -43,7 +43,7 @@ async function refresh() {
   const main = document.querySelector("main[data-refresh]");
   if (!main || document.hidden || main.contains(document.activeElement) || main.querySelector("details[open]")) return;
   try {
-    const answer = await fetch(location.href, { credentials: "same-origin", redirect: "error" });
+    const answer = await fetch(location.href, { cache: "no-cache", credentials: "same-origin", redirect: "error" });
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = fresh.querySelector("main[data-refresh]");

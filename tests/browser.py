@@ -9,11 +9,32 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 APT = ("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
 PLAYWRIGHT = (sys.executable, "-m", "playwright", "install", "chromium")
+# Tests may run as root, where Chromium's sandbox does not start; and nothing but the page may use the network.
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+)
+MISSING = (
+    "The browser tests need a Chromium, and there is none. One of these brings it:\n"
+    f"  sudo {' '.join(APT)}\n"
+    "  .venv/bin/python -m playwright install --with-deps chromium"
+)
 
 
 def executable() -> str | None:
@@ -28,6 +49,22 @@ def playwrights_own() -> Path | None:
     with sync_playwright() as playwright:
         path = Path(playwright.chromium.executable_path)
     return path if path.exists() else None
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A running Chromium. Don't use Django's ORM inside: Playwright runs an event loop on this thread."""
+    from playwright.sync_api import sync_playwright
+
+    path = executable()
+    with sync_playwright() as playwright:
+        if path is None and not Path(playwright.chromium.executable_path).exists():
+            raise FileNotFoundError(MISSING)
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 def _by_apt() -> bool:
@@ -58,12 +95,7 @@ def main() -> int:
     print("no Chromium on this machine: installing one")
     if (_by_apt() and executable()) or (_by_playwright() and playwrights_own()):
         return 0
-    print(
-        "The browser tests need a Chromium, and none could be installed. One of these brings it:\n"
-        f"  sudo {' '.join(APT)}\n"
-        f"  .venv/bin/python -m playwright install --with-deps chromium",
-        file=sys.stderr,
-    )
+    print(MISSING, file=sys.stderr)
     return 1
 
 
