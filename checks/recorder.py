@@ -17,6 +17,7 @@ from sqlalchemy import exc
 
 from checks import clock, sight
 from checks.lane import Lane
+from checks.logs import one_line
 from checks.result import OURS, Reason
 from checks.store import claims, writer
 from checks.store.engine import StoreProblem, our_trouble
@@ -29,6 +30,7 @@ LARGEST_BATCH = 500
 PAUSE = 0.002  # seconds between a COMMIT and our next BEGIN: SQLite's busy handler is not fair
 RETRY_AFTER = (0.2, 0.5, 1.0, 2.0)  # seconds; the last one for all that follow
 REPORT_EVERY = 10.0  # seconds between two reports of the same trouble
+_SIGN_DUE = sight.SIGN_EVERY - EVERY
 _POISON = (exc.DataError, exc.IntegrityError)
 
 
@@ -64,6 +66,7 @@ class Recorder:
         self._full = asyncio.Event()
         self._flushing = asyncio.Lock()  # the last flush of a stopping worker beside the regular one
         self._signs = sight.Signs(process=worker, role=sight.WORKER, location=location)
+        self._signed_at = float("-inf")
         self._shut_since: float | None = None
         self._troubles: dict[str, str] = {}  # to be reported with the next batch
         self._reported: dict[str, float] = {}
@@ -82,7 +85,7 @@ class Recorder:
         now = clock.monotonic()
         if now - self._reported.get(what, -REPORT_EVERY) >= REPORT_EVERY:
             self._reported[what] = now
-            self._troubles[what[:64]] = message[:500]
+            self._troubles[what[:64]] = one_line(message)[:500]
 
     async def run(self) -> None:
         """Record until cancelled."""
@@ -164,7 +167,9 @@ class Recorder:
         now = clock.utcnow()
         with self._engine.begin() as conn:
             outcome = writer.record(conn, batch, now)
-            for interval in self._signs.write(conn, now):
+            # While the store is shut the sign is what tells that it is open again.
+            signing = self._shut_since is not None or clock.monotonic() >= self._signed_at + _SIGN_DUE
+            for interval in self._signs.write(conn, now) if signing else ():
                 logger.warning(
                     "blind at %s from %s to %s",
                     self._location,
@@ -174,6 +179,8 @@ class Recorder:
                 )
             for what, message in troubles.items():
                 writer.report_trouble(conn, what, message, now)
+        if signing:
+            self._signed_at = clock.monotonic()
         return outcome
 
     def _tell(self, outcome: Recorded) -> None:
@@ -214,7 +221,7 @@ class Recorder:
         )
         # Said in the store itself by the first write that works.
         message = f"a worker of {self._location} could not write to the store: {our_trouble(problem) or problem}"
-        self._troubles[f"no_write:{self._location}"[:64]] = message[:500]
+        self._troubles[f"no_write:{self._location}"[:64]] = one_line(message)[:500]
 
     def _open(self) -> None:
         if self._shut_since is None:

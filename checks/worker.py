@@ -270,12 +270,13 @@ class Worker:
             self._cut_off(flight)
         await asyncio.gather(*(flight.task for flight in cut if flight.task is not None), return_exceptions=True)
         given_back = [flight.claimed for flight in [*waiting, *cut]]
+        recorded = False
         try:
             async with asyncio.timeout(LAST_WRITES):
                 recorded = await self._recorder.flush()
                 await self._hot.call(self._release_now, given_back)
         except TimeoutError:
-            recorded = False
+            logger.warning("the store did not answer in time", extra={"action": "store_shut"})
         except Exception as problem:  # noqa: BLE001 - told apart by `failed`
             self._recorder.failed(problem)
         if not recorded:

@@ -19,7 +19,7 @@ import psycopg
 import sqlalchemy as sa
 from django.db import connections
 
-from checks import clock
+from checks import clock, silence
 from checks.chores import Chores
 from checks.lane import Lane
 from checks.process import Watchdog, process_name
@@ -50,6 +50,7 @@ class Notifier:
         self._engine = engine
         self._name = process_name(NOTIFIER)
         self._watchdog = Watchdog()
+        self._began = clock.monotonic()
         self._stopping = asyncio.Event()
         self._slots = Slots(self._name, lease, self._watchdog)
         self._dispatcher = Dispatcher(engine, self._name, lease, queued=self._slots.wake)
@@ -73,6 +74,7 @@ class Notifier:
         self._every(5.0, "reminders", slow, self._remind)
         self._every(5.0, "troubles", slow, lambda: system.follow_troubles(self._engine, clock.utcnow()))
         self._every(5.0, "status pages", slow, lambda: snapshot.render_all(clock.utcnow()))
+        self._every(10.0, "silence", slow, self._judge_silence)
         self._every(10.0, "tidying", slow, self._tidy)
         self._chores.every(POLL, "dispatch", lambda: self._dispatch(hot))
         self._chores.start()
@@ -123,6 +125,13 @@ class Notifier:
     def _sign(self) -> None:
         with self._engine.begin() as conn:
             self._signs.write(conn, clock.utcnow())
+
+    def _judge_silence(self) -> None:
+        """Where no worker is left, none can say so."""
+        while (
+            silence.judge(self._engine, clock.utcnow(), clock.monotonic() - self._began) and not self._stopping.is_set()
+        ):
+            pass
 
     def _remind(self) -> None:
         if reminders.queue_due(clock.utcnow()):
