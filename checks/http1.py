@@ -46,7 +46,7 @@ class Exchange(Connection):
         self._head_done = False
         self._informational = 0
         self._chunked = False
-        self._done: asyncio.Future[None] | None = None
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._trouble: Exception | None = None
         self._finished = False
 
@@ -66,11 +66,9 @@ class Exchange(Connection):
 
     async def run(self, request: Sequence[bytes]) -> None:
         """Send the request and read the answer to its end. Raises ProbeFailure, and OSError where the connection broke."""
-        self._done = asyncio.get_running_loop().create_future()
-        if self._trouble is not None:
-            raise self._trouble
         for part in request:
             self.send(part)
+        self.start()
         await self._done
 
     # What arrives.
@@ -126,13 +124,12 @@ class Exchange(Connection):
         self._trouble = ProbeFailure(Failure(reason=reason, message=message, phase=self.watch.phase))
 
     def _settle(self, exc: Exception | None) -> None:
-        if self._done is None:
-            self._trouble = exc
-        elif not self._done.done():
-            if exc is None:
-                self._done.set_result(None)
-            else:
-                self._done.set_exception(exc)
+        if self._done.done():
+            return
+        if exc is None:
+            self._done.set_result(None)
+        else:
+            self._done.set_exception(exc)
 
     # What httptools calls. An exception here would come out of `feed_data` as one of the parser's.
 

@@ -66,7 +66,10 @@ class Resources:
 
 
 class Connection(asyncio.Protocol):
-    """One connection to a target, in clear or over TLS. A kind's own overrides `received` and `ended`."""
+    """One connection to a target, in clear or over TLS. A kind's own overrides `received` and `ended`.
+
+    Neither is called before `start`: a target may speak as soon as it is connected, before its certificate is judged.
+    """
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -78,6 +81,16 @@ class Connection(asyncio.Protocol):
         self._outgoing: ssl.MemoryBIO | None = None
         self._shaken: asyncio.Future[int] | None = None  # while shaking hands: resolves to when it was done
         self._over = False
+        self._held: list[tuple[bytes, int]] | None = []  # what came before `start`
+        self._held_end: list[Exception | None] = []
+
+    def start(self) -> None:
+        """Deliver what has come so far, and from here on everything when it comes."""
+        held, self._held = self._held or [], None
+        for data, at_ns in held:
+            self.received(data, at_ns)
+        for exc in self._held_end:
+            self.ended(exc)
 
     def received(self, data: bytes, at_ns: int) -> None:
         """Bytes of the target, in clear, and when they arrived."""
@@ -141,7 +154,7 @@ class Connection(asyncio.Protocol):
         if self._over:
             return
         if self._incoming is None:
-            self.received(data, at_ns)
+            self._deliver(data, at_ns)
             return
         self._incoming.write(data)
         if self.tls is None:
@@ -165,8 +178,16 @@ class Connection(asyncio.Protocol):
         self._over = True
         if self._shaken is not None and not self._shaken.done():
             self._shaken.set_exception(exc or _closed_in_handshake())
-        else:
+        elif self._held is None:
             self.ended(exc)
+        else:
+            self._held_end.append(exc)
+
+    def _deliver(self, data: bytes, at_ns: int) -> None:
+        if self._held is None:
+            self.received(data, at_ns)
+        else:
+            self._held.append((data, at_ns))
 
     def _step(self, at_ns: int) -> None:
         assert self.tls is not None and self._shaken is not None  # noqa: S101, PT018 - the handshake is on
@@ -190,7 +211,7 @@ class Connection(asyncio.Protocol):
                 if not data:
                     self._end(None)
                     return
-                self.received(data, at_ns)
+                self._deliver(data, at_ns)
         except ssl.SSLWantReadError:
             self._flush()
         except ssl.SSLZeroReturnError:

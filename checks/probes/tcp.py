@@ -97,6 +97,7 @@ class Banner(Connection):
 
     async def read(self) -> bytes:
         """The banner. Raises OSError where the connection broke before any byte of it."""
+        self.start()
         while not (self.closed or self._is_enough()):
             # Whoever has finished a line may be done or may go on; a short silence says which.
             quiet = QUIET if self.heard.endswith(b"\n") else None

@@ -20,6 +20,7 @@ from tests.factories import make_spec
 from tests.probing import on_loop, open_sockets, probe_once, probed
 from tests.servers import (
     Target,
+    answer,
     answers,
     authority,
     authority_pem,
@@ -113,6 +114,13 @@ def test_an_untrusted_certificate_is_up_where_it_is_not_to_be_verified():
     with Target(answers(), tls=dated(begins_in_days=-30, ends_in_days=-3)) as target:
         result = probe_tls(target, ca="", verify=False, expect=["status == 200", "certificate < 1d"])
     assert result.outcome is Outcome.UP
+
+
+def test_a_host_that_speaks_before_it_is_asked_is_heard_all_the_same():
+    with Target(greets(answer(b"early"), close=True)) as target:
+        result = probe_once(url=target.url(), expect=['body == "early"'])
+    assert result.outcome is Outcome.UP
+    assert result.latency_ns == result.phases.total()
 
 
 def test_no_credentials_are_sent_to_a_host_that_is_not_trusted():
