@@ -5,11 +5,13 @@ Exit status 78 is the configuration's fault: the environment, the configuration 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from checks.environment import EnvironmentProblem
 from checks.process import WRONG_CONFIGURATION
@@ -48,6 +50,14 @@ def _set_environment(argv: Sequence[str]) -> None:
         os.environ["STILLUP_BASE_URL"] = address_of(known.host, known.port)
 
 
+def _leave_at_once(status: int) -> NoReturn:
+    """End a process that has put everything away. Python would take every object apart first: half a second of a core."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def main(argv: Sequence[str]) -> int:
     """The exit status of one command."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monitoring.settings")
@@ -58,10 +68,13 @@ def main(argv: Sequence[str]) -> int:
             # A worker knows nothing of Django: it starts in a third of the time and half the memory.
             from checks.worker_process import main as run_worker
 
-            return run_worker(list(argv[2:]))
+            status = run_worker(list(argv[2:]))
+            _leave_at_once(status)
         from django.core.management import execute_from_command_line
 
         execute_from_command_line(list(argv))
+        if argv[1:2] in (["web"], ["notifier"]):
+            _leave_at_once(0)
     except EnvironmentProblem as exc:
         print(f"stillup: {exc}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return WRONG_CONFIGURATION

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.core.management.base import BaseCommand, SystemCheckError
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
@@ -81,6 +82,14 @@ def check() -> None:
         raise NotPrepared(str(exc)) from exc
     finally:
         engine.dispose()
+
+
+def check_system(command: BaseCommand) -> None:
+    """Raises NotPrepared, with every finding of `monitoring.system_checks`, where the installation can't work."""
+    try:
+        command.check()
+    except SystemCheckError as exc:
+        raise NotPrepared(str(exc)) from exc
 
 
 def prepare(config: Path | None) -> FirstAccount | None:

@@ -17,6 +17,12 @@ from tests.journeys.stack import ROLES, manage, wait_until
 pytestmark = pytest.mark.journey
 
 
+@pytest.fixture
+def database() -> str:
+    """Processes are the same on either database."""
+    return "sqlite"
+
+
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those that still run. A zombie whose parent is gone does not."""
     found = []
@@ -135,8 +141,8 @@ def test_a_wrong_environment_stops_the_start_with_a_sentence(start_stack: StartS
 
 def test_every_line_of_the_log_is_json_when_asked_for(start_stack: StartStack) -> None:
     stack = start_stack(STILLUP_LOG_FORMAT="json")
-    stack.kill("notifier")
-    stack.wait_ready()
+    killed = stack.kill("notifier")
+    wait_until(lambda: (child := stack.find("notifier")) and child.pid != killed, within=5, what="a new notifier")
     stack.stop()
     lines = [line for line in stack.log.splitlines() if line.startswith("{")]
     events = [json.loads(line) for line in lines]

@@ -15,12 +15,15 @@ from monitoring import preparation
 class Command(BaseCommand):
     help = "Bring both databases to this version, make the admin, apply a configuration; then end."
 
+    requires_system_checks = ()  # made below: what is wrong ends with another exit status
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--config", type=Path, help="YAML file to apply")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         logs.configure("prepare")
         try:
+            preparation.check_system(self)
             account = preparation.prepare(options["config"])
         except preparation.NotPrepared as exc:
             raise CommandError(str(exc), returncode=process.WRONG_CONFIGURATION) from exc

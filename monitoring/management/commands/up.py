@@ -28,6 +28,8 @@ MANAGE = Path(settings.BASE_DIR) / "manage.py"
 class Command(BaseCommand):
     help = "Run web, worker and notifier until SIGTERM, restarting what dies."
 
+    requires_system_checks = ()  # made below: what is wrong ends with another exit status
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_server_arguments(parser)
         parser.add_argument("--config", type=Path, help="YAML file: applied at the start and whenever it changes")
@@ -38,6 +40,7 @@ class Command(BaseCommand):
         logs.configure("up")
         process.die_with_parent()
         try:
+            preparation.check_system(self)
             with closing(DataDirectoryLock(settings.DATA_DIR)):
                 self._run(options["host"], options["port"], options["config"], options["lease"])
         except (AlreadyRunning, PortTaken, preparation.NotPrepared) as exc:
