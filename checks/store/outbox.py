@@ -56,7 +56,7 @@ def claim_monitors(conn: sa.Connection, *, notifier: str, now: datetime, lease: 
             monitor_state.c.seq > monitor_state.c.consumed_seq,
             sa.or_(monitor_state.c.leased_until.is_(None), monitor_state.c.leased_until <= now),
         )
-        .order_by(monitor_state.c.since)
+        .order_by(monitor_state.c.since, monitor_state.c.monitor)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("waiting")

@@ -101,6 +101,8 @@ def cut(start: datetime, end: datetime, now: datetime, dirty: set[tuple[str, dat
     are, days.
     """
     pieces = Pieces()
+    if start >= end:
+        return pieces
     day = start_of(DAY, start)
     while day < end:
         after = day + _A_DAY
