@@ -25,7 +25,6 @@ from monitoring.models import Channel, Incident, Notification
 logger = logging.getLogger(__name__)
 
 MOST_TITLE = 200  # characters
-MOST_FOUND = 300  # characters of what a target said
 
 # Apprise's word for an event: services colour a message by it.
 TYPES = {
@@ -70,17 +69,13 @@ def spoken_instant(instant: datetime) -> str:
 def summary_of(evidence: Mapping[str, Any]) -> str:
     """What broke, in one sentence, from the evidence of a transition."""
     failure = evidence.get("failure") or {}
-    if failure.get("expected"):
-        found = f", found {failure['found']}" if failure.get("found") else ""
-        return one_line(f"Expected {failure['expected']}{found}", 500)
-    sentence = one_line(str(failure.get("message") or "it does not answer as it should"), 500)
+    sentence = one_line(str(failure.get("message") or "it does not answer as it should"), 500).rstrip(".")
     return sentence[:1].upper() + sentence[1:]
 
 
-def facts_of(incident: Incident, monitor: Mapping[str, str], *, location: str = "") -> dict[str, Any]:
+def facts_of(incident: Incident, monitor: Mapping[str, str]) -> dict[str, Any]:
     """The facts of an incident for its messages. `monitor`: slug, kind, description, runbook."""
     evidence = incident.evidence
-    failure = evidence.get("failure") or {}
     return {
         "incident": str(incident.uuid),
         "name": incident.monitor_name or "Stillup",
@@ -90,11 +85,9 @@ def facts_of(incident: Incident, monitor: Mapping[str, str], *, location: str = 
         "runbook": monitor.get("runbook", ""),
         "summary": incident.summary,
         "opened_at": incident.opened_at.isoformat(),
-        "expected": failure.get("expected", ""),
-        "found": failure.get("found", ""),
         "phases": {name: ns for name in PHASES if isinstance(ns := (evidence.get("phases") or {}).get(name), int)},
-        "last_ping_at": evidence.get("last_ping_at") or "",
-        "location": location or str(evidence.get("location") or ""),
+        "last_ping_at": (evidence.get("evidence") or {}).get("last_ping_at") or "",
+        "location": str(evidence.get("location") or ""),
         "resolved_at": incident.resolved_at.isoformat() if incident.resolved_at else "",
         "resolution": incident.resolution,
     }
@@ -166,15 +159,14 @@ def _details(facts: Mapping[str, Any], now: datetime, *, over: bool) -> list[tup
     if over:
         return []
     heard = _instant(facts.get("last_ping_at"))
+    location = one_line(str(facts.get("location", "")), 50)
     phases = ", ".join(
         f"{name.replace('_', ' ')} {spoken_duration(ns / 1e9)}" for name, ns in (facts.get("phases") or {}).items()
     )
     lines = [
-        ("Expected", one_line(str(facts.get("expected", "")), MOST_FOUND)),
-        ("Found", one_line(str(facts.get("found", "")), MOST_FOUND)),
         ("Last heard from", f"{spoken_instant(heard)} ({_ago(heard, now)})" if heard else ""),
         ("Phases", phases),
-        ("Seen from", one_line(str(facts.get("location", "")), 50)),
+        ("Seen from", "" if location == "local" else location),
     ]
     return [(label, text) for label, text in lines if text]
 

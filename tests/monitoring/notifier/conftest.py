@@ -22,9 +22,7 @@ from tests.monitoring.notifier.receiver import Receiver, receiving
 LEASE = timedelta(seconds=2)
 FAILURE = {
     "reason": "expectation",
-    "message": "an expectation was not met",
-    "expected": "status in 200-299",
-    "found": "500",
+    "message": "expected status in 200-299, got 500",
 }
 EVIDENCE = {
     "location": "local",

@@ -31,7 +31,7 @@ def test_an_incident_is_dated_back_to_the_first_failure_and_keeps_the_evidence(t
 
     incident = story.incident
     assert (incident.opened_at, incident.detected_at) == (transition.since, transition.at)
-    assert incident.summary == "Expected status in 200-299, found 500"
+    assert incident.summary == "Expected status in 200-299, got 500"
     assert incident.evidence == transition.evidence
     assert notes(incident) == [("opened", incident.summary)]
 

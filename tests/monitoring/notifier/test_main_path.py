@@ -20,7 +20,7 @@ def test_a_monitor_that_goes_down_and_up_again_makes_one_incident_and_two_messag
 
     assert answer.sent
     assert "Shop is down" in receiver.requests[0].text
-    assert "Expected status in 200-299, found 500." in receiver.requests[0].text
+    assert "Expected status in 200-299, got 500." in receiver.requests[0].text
     assert "first byte 80 ms" in receiver.requests[0].text
     assert f"/dashboard/incidents/{story.incident.pk}/" in receiver.requests[0].text
 
