@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import httptools
 
 from checks import clock
-from checks.network import Connection
+from checks.connection import Connection
 from checks.probe import ProbeFailure, Stopwatch
 from checks.result import Failure, Reason
 

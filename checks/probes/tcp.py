@@ -11,9 +11,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from checks import expect
 from checks.address import parse_host_port
+from checks.connection import Connection
 from checks.evidence import excerpt
 from checks.expect import Subject
-from checks.network import Connection, Tls, dial
+from checks.network import Tls, dial
 from checks.probe import TIMINGS, Kind, ProbeContext, Stopwatch
 from checks.result import Observation
 from checks.spec import Line, Payload, ProbedSpec
