@@ -243,4 +243,9 @@ def secret_options(spec_class: type[MonitorSpec]) -> tuple[str, ...]:
 
 def is_multiline(info: FieldInfo) -> bool:
     """Whether the option's text may have line breaks."""
-    return any(isinstance(mark, AfterValidator) and mark.func is _text for mark in info.metadata)
+    return any(isinstance(mark, AfterValidator) and mark.func in (_text, _payload) for mark in info.metadata)
+
+
+def is_verbatim(info: FieldInfo) -> bool:
+    """Whether the option's text is used to the last byte, carriage returns and spaces at its ends included."""
+    return any(isinstance(mark, AfterValidator) and mark.func is _payload for mark in info.metadata)

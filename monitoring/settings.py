@@ -7,10 +7,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.core.management.utils import get_random_secret_key
-from django.urls import reverse_lazy
 
 from checks.environment import EnvironmentProblem, data_dir, read_env
 from checks.secretbox import made_once
+from monitoring.admin_look import UNFOLD
+
+__all__ = ["UNFOLD"]  # django-unfold reads it from here
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_dir()
@@ -127,6 +129,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+DATE_FORMAT, TIME_FORMAT, DATETIME_FORMAT = "Y-m-d", "H:i:s", r"Y-m-d H:i:s \U\T\C"  # in the admin
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -141,50 +144,3 @@ SESSION_COOKIE_HTTPONLY = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 
 LOGGING_CONFIG = None  # processes configure logging themselves: checks.logs.configure
-
-
-def _link(title: str, icon: str, name: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(name)}
-
-
-UNFOLD = {
-    "SITE_TITLE": "Stillup",
-    "SITE_HEADER": "Stillup",
-    "SITE_URL": "/dashboard/",
-    "SITE_SYMBOL": "monitor_heart",
-    "SHOW_HISTORY": True,
-    "LOGIN": {"form": "monitoring.sign_in.SignInForm"},
-    "SIDEBAR": {
-        "navigation": [
-            {
-                "items": [
-                    _link("Dashboard", "dashboard", "dashboard"),
-                    _link("Status page", "public", "status"),
-                ],
-            },
-            {
-                "title": "Watch",
-                "items": [
-                    _link("Monitors", "monitor_heart", "admin:monitoring_monitor_changelist"),
-                    _link("Incidents", "emergency_home", "admin:monitoring_incident_changelist"),
-                ],
-            },
-            {
-                "title": "Tell",
-                "items": [
-                    _link("Alert rules", "rule", "admin:monitoring_alertrule_changelist"),
-                    _link("Channels", "campaign", "admin:monitoring_channel_changelist"),
-                    _link("Notifications", "outgoing_mail", "admin:monitoring_notification_changelist"),
-                ],
-            },
-            {
-                "title": "Show",
-                "items": [
-                    _link("Status pages", "web", "admin:monitoring_statuspage_changelist"),
-                    _link("Groups and components", "view_list", "admin:monitoring_componentgroup_changelist"),
-                ],
-            },
-            {"title": "Access", "items": [_link("Users", "group", "admin:auth_user_changelist")]},
-        ],
-    },
-}

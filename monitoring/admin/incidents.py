@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import StackedInline, TabularInline
@@ -117,6 +118,10 @@ class IncidentAdmin(PageAdmin):
         """History is not deleted."""
         del request, obj
         return False
+
+    def view_on_site(self, obj: Incident) -> str:
+        """Its page on the dashboard."""
+        return reverse("incident", args=[obj.pk])
 
     @admin.display(description="What", ordering="monitor_name")
     def what(self, incident: Incident) -> str:

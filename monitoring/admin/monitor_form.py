@@ -14,8 +14,8 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 from checks.environment import EnvironmentProblem
 from checks.probes import parse_spec, spec_class
 from checks.spec import MonitorSpec, ProbedSpec, dump, secret_options
-from monitoring.admin import options
-from monitoring.admin.options import CLEAR, SEPARATOR, Option
+from monitoring.admin import option_fields
+from monitoring.admin.option_fields import CLEAR, SEPARATOR, OptionField
 from monitoring.models import Monitor
 from monitoring.publish import spec_of
 
@@ -29,7 +29,7 @@ class MonitorForm(ModelForm):
     """Reads and writes `Monitor.spec`. `spec` is there once the form is valid."""
 
     kind: ClassVar[str]
-    options: ClassVar[list[Option]]
+    options: ClassVar[list[OptionField]]
     spec: MonitorSpec
 
     class Meta:
@@ -39,7 +39,7 @@ class MonitorForm(ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         instance = kwargs.get("instance")
         self.before: dict[str, Any] = {}
-        shown = options.defaults(spec_class(self.kind))
+        shown = option_fields.defaults(spec_class(self.kind))
         if instance is not None and instance.created_at is not None:
             try:
                 spec = spec_of(instance)
@@ -47,14 +47,14 @@ class MonitorForm(ModelForm):
             except (ValueError, EnvironmentProblem):
                 # Options of another version, or another key: what can't be read is written anew.
                 shown |= {"name": instance.name, "slug": instance.slug}
-        kwargs["initial"] = options.initial(self.options, shown) | (kwargs.get("initial") or {})
+        kwargs["initial"] = option_fields.initial(self.options, shown) | (kwargs.get("initial") or {})
         super().__init__(*args, **kwargs)
 
     def clean(self) -> dict[str, Any]:
         """Let the specification judge; every problem at once, each at its field."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         try:
-            self.spec = parse_spec({"kind": self.kind, **options.document(self.options, cleaned, self.before)})
+            self.spec = parse_spec({"kind": self.kind, **option_fields.document(self.options, cleaned, self.before)})
         except ValidationError as exc:
             self._report(exc)
             return cleaned
@@ -95,7 +95,7 @@ def _field_of(location: list[str], names: list[str]) -> str | None:
 def form_of(kind: str, held: frozenset[str] = frozenset()) -> type[MonitorForm]:
     """The form of a kind. Raises ValueError for an unknown one. `held` are secrets that are set, and can be removed."""
     spec = spec_class(kind)
-    found = list(options.options_of(spec))
+    found = list(option_fields.fields_of(spec))
     fields: dict[str, Any] = {}
     for option in found:
         fields[option.name] = option.field

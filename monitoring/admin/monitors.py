@@ -11,6 +11,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from sqlalchemy.exc import SQLAlchemyError
@@ -76,6 +77,10 @@ class MonitorAdmin(OwnedAdmin):
     def is_watched(self, monitor: Monitor) -> bool:
         """Whether it is neither paused nor retired."""
         return not monitor.paused and monitor.retired_at is None
+
+    def view_on_site(self, obj: Monitor) -> str:
+        """Its page on the dashboard."""
+        return reverse("monitor", args=[obj.slug])
 
     # The form
 

@@ -27,7 +27,7 @@ class NotificationAdmin(PageAdmin):
         "status",
         "attempts",
         "note",
-        "in_doubt",
+        "repeat",
         "created_at",
         "next_attempt_at",
         "sent_at",
@@ -44,6 +44,11 @@ class NotificationAdmin(PageAdmin):
         del request
         return False
 
+    def has_change_permission(self, request: HttpRequest, obj: Notification | None = None) -> bool:
+        """Nor edits one; the buttons ask for the permission by themselves."""
+        del request, obj
+        return False
+
     def has_delete_permission(self, request: HttpRequest, obj: Notification | None = None) -> bool:
         """The log is not deleted."""
         del request, obj
@@ -53,6 +58,11 @@ class NotificationAdmin(PageAdmin):
     def about(self, notification: Notification) -> str:
         """The incident, where there is one."""
         return str(notification.incident) if notification.incident is not None else ""
+
+    @admin.display(description="May be a repeat")
+    def repeat(self, notification: Notification) -> str:
+        """Whether an earlier attempt may have arrived."""
+        return "yes: an earlier attempt may have arrived" if notification.in_doubt else "no"
 
     def shown_buttons(self, request: HttpRequest, obj: Notification) -> list[str]:
         """Only for what was given up."""

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from checks.probes import KINDS, parse_spec, spec_class
 from checks.spec import dump
 from monitoring import publish
-from monitoring.admin import options
+from monitoring.admin import option_fields
 from monitoring.admin.monitor_form import form_of
 from monitoring.models import Monitor
 from tests.factories import make_spec
@@ -58,8 +60,8 @@ def test_adding_begins_with_the_choice_of_a_kind(page):
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_shows_all_of_its_options_and_no_others(page, kind):
     body = page.get(f"{ADD}?kind={kind}").content.decode()
-    own = {option.name for option in options.options_of(spec_class(kind))}
-    others = {o.name for other in KINDS for o in options.options_of(spec_class(other))} - own
+    own = {option.name for option in option_fields.fields_of(spec_class(kind))}
+    others = {o.name for other in KINDS for o in option_fields.fields_of(spec_class(other))} - own
     assert [name for name in own if f'name="{name}"' not in body] == []
     assert [name for name in others if f'name="{name}"' in body] == []
 
@@ -130,9 +132,9 @@ def test_a_form_that_was_opened_and_saved_changes_nothing(page, make_monitor, co
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_defaults_that_a_form_shows_are_those_of_the_specification(kind):
     spec = make_spec(kind=kind)
-    found = list(options.options_of(spec_class(kind)))
-    shown = options.initial(found, options.defaults(spec_class(kind)))
-    data = options.document(found, shown, {})
+    found = list(option_fields.fields_of(spec_class(kind)))
+    shown = option_fields.initial(found, option_fields.defaults(spec_class(kind)))
+    data = option_fields.document(found, shown, {})
     needed = {name: dump(spec)[name] for name, info in spec_class(kind).model_fields.items() if info.is_required()}
     assert parse_spec({**data, **needed, "kind": kind, "slug": spec.slug}) == spec
 
@@ -310,6 +312,23 @@ def test_a_deleted_monitor_is_deleted_in_the_store_too(page, make_monitor, commi
     assert [m.name for m in Monitor.objects.all()] == ["File"]
 
 
+@given(st.text(alphabet="\\r\n\r a", max_size=20))
+def test_every_text_that_is_sent_as_it_stands_survives_a_text_area(text):
+    (field,) = [field for field in option_fields.fields_of(spec_class("tcp")) if field.name == "send"]
+    in_a_browser = field.show(text).replace("\n", "\r\n")
+    assert "\r" not in field.show(text)
+    assert (field.read(in_a_browser) or "") == text
+
+
+@pytest.mark.parametrize("text", ["PING\r\n", "two\nlines\n", r"C:\runs\\r", "  spaced  "])
+def test_a_text_that_is_sent_as_it_stands_is_saved_as_it_was(page, make_monitor, committed, text):
+    monitor = make_monitor(kind="tcp", send=text)
+    with committed():
+        answer = page.post(change_url(monitor), filled("tcp", monitor, failures="2"))
+    assert answer.status_code == 302, errors(answer)
+    assert publish.spec_of(Monitor.objects.get()).send == text
+
+
 class Target:
     """An HTTP server on loopback, in a thread of its own."""
 
@@ -391,7 +410,7 @@ def test_options_that_can_not_be_read_can_be_written_anew(page, make_monitor, co
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_option_has_its_sentence(kind):
     def sentences(model: type[BaseModel]) -> Iterator[str]:
-        for option in options.options_of(model):
+        for option in option_fields.fields_of(model):
             yield f"{option.name}: {option.field.help_text}"
 
     assert [line for line in sentences(spec_class(kind)) if line.endswith(": ")] == []

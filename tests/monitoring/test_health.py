@@ -71,6 +71,9 @@ def test_a_message_that_was_given_up_is_a_code_and_no_failure(client, alive):
         key="k", channel_name="ops", event="down", status="dead", next_attempt_at=now, created_at=now
     )
     assert asked(client) == (200, "dead_letters")
+    Notification.objects.create(
+        key="test", channel_name="ops", event="test", status="dead", next_attempt_at=now, created_at=now
+    )
     message.status = "held"
     message.save()
     assert asked(client) == (200, "ok")
