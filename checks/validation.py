@@ -85,7 +85,9 @@ class _Error:
         named = re.match(r"([a-z_]+): (.*)", message, re.DOTALL)
         if named and isinstance(self.node.value, dict) and named[1] in _names(self.allowed):
             child = self.node.value.get(named[1])
-            return [child.problem(named[2]) if child else self.node.missing(named[1], named[2])]
+            if child is None:
+                return [self.node.missing(named[1], named[2])]
+            return [] if child.broken else [child.problem(named[2])]
         note = self.node.note()
         return [self.node.problem(f"{message} ({note})" if note else message)]
 
