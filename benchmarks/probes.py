@@ -19,10 +19,10 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from checks.network import Resources  # noqa: E402 - the project is run from its directory, not installed
-from checks.probe import ProbeContext, run  # noqa: E402
-from checks.probes import KINDS, parse_spec  # noqa: E402
-from checks.result import Outcome  # noqa: E402
+from checks.network import Resources
+from checks.probe import ProbeContext, run
+from checks.probes import KINDS, parse_spec
+from checks.result import Outcome
 
 CONCURRENCY = 20
 REQUEST = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"

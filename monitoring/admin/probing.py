@@ -54,7 +54,7 @@ def probe_now(spec: MonitorSpec) -> Probed:
 async def _once(kind: probe.Kind, spec: ProbedSpec) -> Result:
     resources = Resources.open()
     try:
-        return await probe.run(kind, spec, probe.ProbeContext(resources=resources))
+        return await probe.run(kind, spec, probe.ProbeContext(resources=resources, explain=True))
     finally:
         resources.close()
 

@@ -261,6 +261,27 @@ def test_many_dead_addresses_are_not_all_tried():
 # Our own fault, and our own manners
 
 
+def test_a_probe_runs_on_the_standard_loop_too():
+    async def main(*specs):
+        resources = Resources.open()
+        try:
+            return [await probed(spec, resources) for spec in specs]
+        finally:
+            resources.close()
+            await asyncio.sleep(0.05)
+
+    with Target(answers()) as plain, Target(answers(), tls=trusted()) as secure:
+        up, safe, down = asyncio.run(
+            main(
+                make_spec(url=plain.url()),
+                make_spec(url=secure.url(), ca=authority_pem()),
+                make_spec(url=f"http://127.0.0.1:{closed_port()}/"),
+            )
+        )
+    assert (up.outcome, safe.outcome) == (Outcome.UP, Outcome.UP)
+    assert down.failure.reason is Reason.REFUSED
+
+
 def test_running_out_of_descriptors_is_never_the_targets_fault():
     script = """
 import asyncio, collections, json, resource, sys, uvloop
