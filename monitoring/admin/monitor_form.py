@@ -133,7 +133,10 @@ def _subjects(spec: type[MonitorSpec]) -> SafeString:
     """What an expectation of this kind can speak of."""
     if not spec.subjects:
         return SafeString()
-    rows = format_html_join(
-        "", "<li><code>{}</code>: {}</li>", ((subject.name, subject.help) for subject in spec.subjects.values())
+    words = format_html_join(
+        ", ", '<code title="{}">{}</code>', ((subject.help, subject.name) for subject in spec.subjects.values())
     )
-    return format_html("<details><summary>What an expectation can speak of</summary><ul>{}</ul></details>", rows)
+    example = format_html("<code>{}</code>", "latency < 800ms")
+    return format_html(
+        "An expectation is a subject, an operator and a value, as in {}. It can speak of {}.", example, words
+    )

@@ -12,21 +12,30 @@ from monitoring.admin.owned import FROM_FILE, OwnedAdmin, PageAdmin, owned_by_fi
 from monitoring.models import Component, ComponentGroup, StatusPage
 
 
-class GroupInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
+class OwnedInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
+    """Rows of an object that has an owner: no empty one is offered where none can be saved."""
+
+    extra = 1
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        """One to fill in, or none."""
+        del request, kwargs
+        return 0 if owned_by_file(getattr(obj, "page", obj)) else self.extra
+
+
+class GroupInline(OwnedInline):
     """The headings of a page; each has its components on a page of its own."""
 
     model = ComponentGroup
     fields = ("name", "position")
-    extra = 1
     show_change_link = True
 
 
-class ComponentInline(TabularInline):  # type: ignore[misc]  # as above
+class ComponentInline(OwnedInline):
     """The monitors under a heading, under names of their own."""
 
     model = Component
     fields = ("monitor", "name", "description", "position")
-    extra = 1
 
 
 @admin.register(StatusPage)

@@ -145,6 +145,10 @@ def test_an_update_is_public_where_it_says_so(page, incident, client):
     assert "10.0.0.7" not in body
 
 
+def test_instants_have_seconds_and_their_zone(page, incident):
+    assert f"{incident.opened_at:%Y-%m-%d %H:%M:%S} UTC" in page.get(address(incident)).content.decode()
+
+
 def test_what_stillup_noted_is_shown_and_not_edited(page, incident):
     body = page.get(address(incident)).content.decode()
     assert "10.0.0.7 refused the connection" in body
@@ -182,6 +186,7 @@ def test_a_page_is_made_by_hand_and_one_of_the_file_is_not_touched(page, make_mo
     StatusPage.objects.update(owner=Owner.FILE)
     for address_, sent in ((edit, data), (f"/admin/monitoring/statuspage/{group.page.pk}/change/", {"title": "Mine"})):
         assert "This is kept in the configuration file" in page.get(address_).content.decode()
+        assert '-0-name"' not in page.get(address_).content.decode()
         assert page.post(address_, sent).status_code == 403
     assert page.post(f"/admin/monitoring/componentgroup/{group.pk}/delete/", {"post": "yes"}).status_code == 403
     assert StatusPage.objects.get().title == "Public"
