@@ -1,9 +1,10 @@
 """Kills its own process at one point of the product, without a hook in the product.
 
-Python imports this module when it starts, where its directory stands on PYTHONPATH. CRASH_FUNCTIONS names the functions
-to wrap, as `module:qualname`, with commas between. A call of one of them ends the process by SIGKILL when the file
-CRASH_ARMED says so: `role module:qualname:before|after:nth`, where the role is a word of the process's command line.
-Just before, the file gets the ending `.reached`: the test knows by it that the point was reached, and nobody dies twice.
+Python imports this module when it starts, where its directory stands on PYTHONPATH; a test copies it to one of its own.
+Beside it, the file `functions` names those to wrap, as `module:qualname`, one a line. A call of one of them ends the
+process by SIGKILL when the file `armed` says so: `role module:qualname:before|after:nth`, where the role is a word of
+the process's command line. Just before, the file becomes `reached`: the test knows by it that the point was reached, and
+nobody dies twice.
 """
 
 import functools
@@ -16,7 +17,8 @@ import signal
 import sys
 import threading
 
-ARMED = os.environ.get("CRASH_ARMED", "")
+HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib is slow to import in every process
+ARMED, REACHED, FUNCTIONS = (os.path.join(HERE, name) for name in ("armed", "reached", "functions"))  # noqa: PTH118
 
 
 class Function:
@@ -32,7 +34,7 @@ class Function:
     def reached(self, when: str) -> None:
         """Count a call that the order speaks of, and end this process at the one that was asked for."""
         try:
-            with open(ARMED, encoding="ascii") as file:  # noqa: PTH123 - pathlib is slow to import in every process
+            with open(ARMED, encoding="ascii") as file:  # noqa: PTH123 - as above
                 order = file.read()
         except FileNotFoundError:
             return
@@ -46,7 +48,7 @@ class Function:
             if self.calls != int(nth):
                 return
         try:
-            os.rename(ARMED, f"{ARMED}.reached")  # noqa: PTH104 - as above
+            os.rename(ARMED, REACHED)  # noqa: PTH104 - as above
         except FileNotFoundError:
             return
         os.kill(os.getpid(), signal.SIGKILL)
@@ -106,5 +108,6 @@ class Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-if ARMED:
-    sys.meta_path.insert(0, Finder([Function(text) for text in os.environ["CRASH_FUNCTIONS"].split(",")]))
+if os.path.exists(FUNCTIONS):  # noqa: PTH110 - as above
+    with open(FUNCTIONS, encoding="ascii") as functions:  # noqa: PTH123 - as above
+        sys.meta_path.insert(0, Finder([Function(line.strip()) for line in functions]))
