@@ -8,7 +8,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -133,6 +133,21 @@ def closed_port(host: str = "127.0.0.1") -> int:
     """A port on which nothing listens."""
     with socket.create_server((host, 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def silent(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """A port that answers no connection at all, like one behind a firewall that drops: its queue is full."""
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(socket.socket())
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(8):
+            filler = opened.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        time.sleep(0.1)
+        yield int(listener.getsockname()[1])
 
 
 # Behaviours

@@ -29,6 +29,7 @@ from tests.servers import (
     greets,
     hangs,
     serving,
+    silent,
     trusted,
 )
 
@@ -200,22 +201,9 @@ def test_a_name_is_asked_at_its_next_address_when_the_first_refuses():
 
 
 def test_a_silent_address_costs_a_quarter_of_a_second():
-    with Target(answers()) as target, socket.socket() as silent:
-        silent.bind(("127.0.0.2", target.port))
-        silent.listen(0)
-        fillers = []
-        try:
-            for _ in range(8):  # a full queue answers no more
-                filler = socket.socket()
-                filler.setblocking(False)
-                filler.connect_ex(("127.0.0.2", target.port))
-                fillers.append(filler)
-            time.sleep(0.1)
-            resources = resources_with(half_example=("127.0.0.2", "127.0.0.1"))
-            result = probe_once(url=f"http://half.example:{target.port}/", resources=resources)
-        finally:
-            for filler in fillers:
-                filler.close()
+    with Target(answers()) as target, silent("127.0.0.2", target.port):
+        resources = resources_with(half_example=("127.0.0.2", "127.0.0.1"))
+        result = probe_once(url=f"http://half.example:{target.port}/", resources=resources)
     assert result.outcome is Outcome.UP
     assert 200_000_000 < result.phases.connect < 1_500_000_000
 

@@ -10,7 +10,19 @@ from pydantic import ValidationError
 from checks.result import Outcome, Reason
 from tests.factories import make_spec
 from tests.probing import probe_once
-from tests.servers import Target, authority_pem, closed_port, dated, drips, floods, greets, hangs, reset, trusted
+from tests.servers import (
+    Target,
+    authority_pem,
+    closed_port,
+    dated,
+    drips,
+    floods,
+    greets,
+    hangs,
+    reset,
+    silent,
+    trusted,
+)
 
 
 def probe_tcp(address, **options):
@@ -28,6 +40,12 @@ def test_a_port_that_accepts_is_up_without_a_word():
 def test_a_refused_port_is_down():
     result = probe_tcp(f"127.0.0.1:{closed_port()}")
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.REFUSED)
+
+
+def test_a_filtered_port_times_out_while_connecting():
+    with silent() as port:
+        result = probe_tcp(f"127.0.0.1:{port}", timeout="300ms")
+    assert (result.outcome, result.failure.message) == (Outcome.DOWN, "timed out after 0.3 s while connecting")
 
 
 def test_a_banner_is_read_and_timed():
