@@ -55,6 +55,24 @@ def installation(
 
 
 @pytest.fixture
+def sqlite_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any
+) -> Iterator[Installation]:
+    """The same on SQLite, for what no database decides."""
+    with django_db_blocker.unblock(), installed("sqlite", tmp_path, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def postgresql_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any
+) -> Iterator[Installation]:
+    """The same on PostgreSQL."""
+    with django_db_blocker.unblock(), installed("postgresql", tmp_path, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
 def store_id() -> UUID:
     return uuid4()
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from django.conf import settings
@@ -50,6 +51,20 @@ class Installation:
         self._running.append(process)
         wait_until(lambda: started(path, process), within=60, what="the notifier runs")
         return process
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """The PostgreSQL database ends all connections and accepts none for the time being."""
+        name = self.database.rpartition("/")[2]
+        connections.close_all()
+        self.engine.dispose()
+        with psycopg.connect(postgres.server().url("postgres"), autocommit=True) as admin:
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            try:
+                yield
+            finally:
+                admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     def stop(self) -> None:
         for process in self._running:
