@@ -5,6 +5,7 @@ The figures are computed in `availability` and `percentiles`, and offered here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from checks.store.availability import Availability, DayView, Interval, availabil
 from checks.store.outbox import StoredTransition, stored
 from checks.store.percentiles import Figures, LatencySummary, figures, latency
 from checks.store.schema import monitor_state, ping, result, target, transition
+from checks.store.states import CHUNK
 
 __all__ = [
     "Availability",
@@ -36,6 +38,7 @@ __all__ = [
     "overview",
     "recent_pings",
     "recent_results",
+    "standing",
     "transitions",
 ]
 
@@ -123,6 +126,16 @@ def overview(
     for row in conn.execute(query):
         groups.setdefault(row.monitor, []).append(row)
     return [_view(rows) for rows in groups.values()]
+
+
+def standing(conn: sa.Connection, monitors: Collection[UUID]) -> dict[UUID, tuple[Status, datetime]]:
+    """The status of each of these monitors that the store knows, and since when."""
+    c, found = monitor_state.c, {}
+    ordered = sorted(set(monitors))
+    for begin in range(0, len(ordered), CHUNK):
+        query = sa.select(c.monitor, c.status, c.since).where(c.monitor.in_(ordered[begin : begin + CHUNK]))
+        found.update({row.monitor: (Status(row.status), row.since) for row in conn.execute(query)})
+    return found
 
 
 def _view(rows: list[sa.Row[Any]]) -> MonitorView:

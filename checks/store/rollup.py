@@ -37,17 +37,19 @@ def roll_up(engine: sa.Engine, now: datetime) -> bool:
     with reading(engine) as conn:
         if conn.execute(sa.select(dirty_period.c.start).where(dirty_period.c.ready_at <= now).limit(1)).first() is None:
             return False
-    begun, done, more = clock.monotonic(), 0, False
+    begun, step = clock.monotonic(), _Step(now)
     with engine.begin() as conn:
         periods = _ready(conn, now)
         for period in periods:
-            more = _roll_up(conn, period, now) or more
-            done += 1
+            if period.resolution == DAY and step.hours:
+                break  # a day is made from hours that are written: the next step sees those of this one
+            step.roll_up(conn, period)
             if clock.monotonic() - begun > STEP:
                 break
+        step.write(conn)
     if engine.dialect.name == "sqlite":
         time.sleep(PAUSE)
-    return more or done < len(periods) or len(periods) == _PERIODS
+    return step.more or step.done < len(periods) or len(periods) == _PERIODS
 
 
 def _ready(conn: sa.Connection, now: datetime) -> list[sa.Row[Any]]:
@@ -62,37 +64,79 @@ def _ready(conn: sa.Connection, now: datetime) -> list[sa.Row[Any]]:
     return sorted(conn.execute(query), key=lambda row: (row.resolution == DAY, row.ready_at))
 
 
-def _roll_up(conn: sa.Connection, period: sa.Row[Any], now: datetime) -> bool:
-    """Roll up one period; True: another one became ready by that."""
-    over = is_over(period.resolution, period.start, now)
-    if period.resolution == DAY:
-        # An hour of it that is still to come marks the day again; it only has to come first.
-        if _has_dirty_hours(conn, period):
-            _wait(conn, period, next_ready(HOUR, now, now))
-            return False
-        rolled = _from_hours(conn, period)
-    else:
-        rolled = _from_results(conn, period)
-    _replace(conn, period, rolled)
-    if not over:
-        _wait(conn, period, next_ready(period.resolution, period.start, now))
-        return False
-    conn.execute(dirty_period.delete().where(*_is(period)))
-    if period.resolution == DAY:
-        return False
-    day = start_of(DAY, period.start)
-    ready_at = first_ready(DAY, day, now)
-    mark_dirty(conn, [(period.target_id, DAY, to_micros(day), to_micros(ready_at))])
-    return ready_at <= now
+class _Step:
+    """What one step computed, to be written by few statements."""
+
+    def __init__(self, now: datetime) -> None:
+        self.done = 0
+        self.hours = 0
+        self.more = False  # a day became ready by this step
+        self._now = now
+        self._keys: list[dict[str, Any]] = []  # of the periods whose roll-ups are replaced
+        self._rows: list[dict[str, Any]] = []  # the roll-ups that replace them
+        self._over: list[dict[str, Any]] = []  # the periods that are rolled up for good
+        self._waiting: list[dict[str, Any]] = []  # those that are rolled up again later
+        self._days: dict[tuple[int, datetime], tuple[Any, ...]] = {}
+
+    def roll_up(self, conn: sa.Connection, period: sa.Row[Any]) -> None:
+        """Compute one period."""
+        self.done += 1
+        key = {"of": period.target_id, "resolution_of": period.resolution, "start_of": period.start}
+        if period.resolution == DAY:
+            # An hour of it that is still to come marks the day again; it only has to come first.
+            if _has_dirty_hours(conn, period):
+                self._waiting.append({**key, "until": next_ready(HOUR, self._now, self._now)})
+                return
+            rolled = _from_hours(conn, period)
+        else:
+            rolled = _from_results(conn, period)
+            self.hours += 1
+        self._keys.append(key)
+        self._rows += _rows(period, rolled)
+        if not is_over(period.resolution, period.start, self._now):
+            self._waiting.append({**key, "until": next_ready(period.resolution, period.start, self._now)})
+            return
+        self._over.append(key)
+        if period.resolution == HOUR:
+            day = start_of(DAY, period.start)
+            ready_at = first_ready(DAY, day, self._now)
+            self._days[period.target_id, day] = (period.target_id, DAY, to_micros(day), to_micros(ready_at))
+            self.more = self.more or ready_at <= self._now
+
+    def write(self, conn: sa.Connection) -> None:
+        """Replace what was computed."""
+        if self._keys:
+            conn.execute(rollup.delete().where(*_is(rollup)), self._keys)
+        if self._rows:
+            conn.execute(rollup.insert(), self._rows)
+        if self._over:
+            conn.execute(dirty_period.delete().where(*_is(dirty_period)), self._over)
+        if self._waiting:
+            later = dirty_period.update().where(*_is(dirty_period)).values(ready_at=sa.bindparam("until"))
+            conn.execute(later, self._waiting)
+        mark_dirty(conn, [self._days[key] for key in sorted(self._days)])
 
 
-def _is(period: sa.Row[Any]) -> tuple[sa.ColumnElement[bool], ...]:
-    c = dirty_period.c
-    return (c.target_id == period.target_id, c.resolution == period.resolution, c.start == period.start)
+def _is(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        table.c.target_id == sa.bindparam("of"),
+        table.c.resolution == sa.bindparam("resolution_of"),
+        table.c.start == sa.bindparam("start_of"),
+    )
 
 
-def _wait(conn: sa.Connection, period: sa.Row[Any], until: datetime) -> None:
-    conn.execute(dirty_period.update().where(*_is(period)).values(ready_at=until))
+def _rows(period: sa.Row[Any], rolled: _Rolled) -> list[dict[str, Any]]:
+    return [
+        {
+            "target_id": period.target_id,
+            "resolution": period.resolution,
+            "start": period.start,
+            "phase": phase,
+            "histogram": histogram.to_bytes(),
+            **counts,
+        }
+        for phase, (histogram, counts) in rolled.items()
+    ]
 
 
 def _has_dirty_hours(conn: sa.Connection, period: sa.Row[Any]) -> bool:
@@ -160,22 +204,3 @@ def merged(rows: Iterable[sa.Row[Any]]) -> _Rolled:
         for name in _COUNTS:
             counts[name] += getattr(row, name)
     return rolled
-
-
-def _replace(conn: sa.Connection, period: sa.Row[Any], rolled: _Rolled) -> None:
-    c = rollup.c
-    same = (c.target_id == period.target_id, c.resolution == period.resolution, c.start == period.start)
-    conn.execute(rollup.delete().where(*same))
-    rows = [
-        {
-            "target_id": period.target_id,
-            "resolution": period.resolution,
-            "start": period.start,
-            "phase": phase,
-            "histogram": histogram.to_bytes(),
-            **counts,
-        }
-        for phase, (histogram, counts) in rolled.items()
-    ]
-    if rows:
-        conn.execute(rollup.insert(), rows)

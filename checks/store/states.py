@@ -47,13 +47,17 @@ NO_RUNS: Mapping[str, Any] = {
 }
 CHUNK = 500  # rows a statement: databases bound the number of parameters
 
+# Every claim and every record makes some of these for each target: a look-up costs a fifth of calling the class.
+_STATUS = {status.value: status for status in Status}
+_OUTCOME: dict[str | None, Outcome | None] = {None: None, **{outcome.value: outcome for outcome in Outcome}}
+
 
 def state_of(row: sa.Row[Any]) -> TargetState:
     """The running state of a row that has the `STATE_COLUMNS`."""
     return TargetState(
-        vote=Status(row.vote),
+        vote=_STATUS[row.vote],
         vote_since=row.vote_since,
-        last_outcome=None if row.last_outcome is None else Outcome(row.last_outcome),
+        last_outcome=_OUTCOME[row.last_outcome],
         last_result_at=row.last_result_at,
         serving_run=row.serving_run,
         serving_since=row.serving_since,
