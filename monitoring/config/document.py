@@ -181,7 +181,9 @@ class _Reader:
 
     def _with_default(self, pages: dict[int, PageItem]) -> list[PageItem]:
         """Exactly one page stands at the root address, where there is any: the first, if none says so."""
-        there = "" if self._adopt else self._foreign.default_page
+        there = self._foreign.default_page
+        if self._adopt and any(page.slug == there for page in pages.values()):
+            there = ""  # it is taken over, and is what the file says
         nodes = self._items("status_pages")
         asked = [child for index, page in pages.items() if page.default and (child := _child(nodes[index], "default"))]
         for node in asked[0 if there else 1 :]:

@@ -32,6 +32,10 @@ def _is_channel_url(url: str) -> str:
     return url
 
 
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
 class ChannelItem(Section):
     """Whom to tell, and how."""
 
@@ -63,7 +67,7 @@ class RuleItem(Section):
     """What it waits for: down."""
     match: MatchItem = MatchItem()
     """Which monitors it is about; all, where nothing is given."""
-    notify: Annotated[tuple[Name, ...], Field(min_length=1, max_length=50)]
+    notify: Annotated[tuple[Name, ...], Field(min_length=1, max_length=50), AfterValidator(_each_once)]
     """The channels that are told, by name."""
     remind: Annotated[Duration, Field(ge=MINUTE, le=30 * DAY)] | None = None
     """How often to tell again while it goes on: 1 min to 30 d. By default never."""
@@ -80,12 +84,21 @@ class ComponentItem(Section):
     """One sentence about it."""
 
 
+def _no_monitor_twice(components: tuple[ComponentItem, ...]) -> tuple[ComponentItem, ...]:
+    seen: set[str] = set()
+    for component in components:
+        if component.monitor in seen:
+            raise ValueError(f"the monitor {component.monitor!r} stands twice in this group")
+        seen.add(component.monitor)
+    return components
+
+
 class GroupItem(Section):
     """A heading on a page and what stands below it."""
 
     name: Title
     """The heading."""
-    components: Annotated[tuple[ComponentItem, ...], Field(max_length=500)] = ()
+    components: Annotated[tuple[ComponentItem, ...], Field(max_length=500), AfterValidator(_no_monitor_twice)] = ()
     """What stands below it, in this order."""
 
 

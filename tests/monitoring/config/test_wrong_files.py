@@ -176,6 +176,8 @@ WRONG: dict[str, str] = {
     "status_pages[0].groups[0].components[0].monitor: unknown monitor 'shp'; did you mean shop?",
     f"{PAGE}default: true\n  - {{slug: two, title: Two, default: true}}\n": "7:38: status_pages[1].default: "
     "only one page can stand at the root address, and the page in line 6 does",
+    f"{PAGE}groups: [{{name: Core, components: [{{monitor: shop, name: A}}, {{monitor: shop, name: B}}]}}]\n": "6:39: "
+    "status_pages[0].groups[0].components: the monitor 'shop' stands twice in this group",
     f"{PAGE}groups:\n      - components: []\n": "7:9: status_pages[0].groups[0].name: is required",
     "status_pages:\n  - {slug: a, title: A}\n  - {slug: a, title: A}\n": "3:12: status_pages[1].slug: "
     "another status page has the slug 'a', in line 2",
