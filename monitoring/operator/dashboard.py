@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +19,7 @@ from monitoring.notifier import rules
 from monitoring.operator import trouble
 from monitoring.publish import store_engine
 
+MOST_ROWS = 250  # unless all are asked for
 WORST_FIRST = (Status.DOWN, Status.UNKNOWN, Status.DEGRADED, Status.PENDING, Status.UP, Status.PAUSED)
 
 
@@ -29,7 +30,6 @@ class Row:
     slug: str
     name: str
     kind: str
-    tags: tuple[str, ...]
     status: Status
     since: datetime | None
     last_result_at: datetime | None
@@ -46,55 +46,75 @@ class Row:
 class Dashboard:
     """All that the dashboard shows."""
 
-    rows: tuple[Row, ...]  # those that were asked for
+    rows: tuple[Row, ...]  # of those that were asked for, the worst
+    more: int  # asked for, and not shown
     tally: tuple[tuple[Status, int], ...]  # over all monitors
     total: int
     banners: tuple[trouble.Banner, ...]
     now: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
-    """What the store said; empty where it could not."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A monitor with what the store knows of it; nothing where it does not, or can't be read."""
 
-    views: Mapping[UUID, reader.MonitorView]
-    figures: Mapping[UUID, reader.Figures]
-    banners: tuple[trouble.Banner, ...]
+    monitor: Monitor
+    view: reader.MonitorView | None
+
+    @property
+    def status(self) -> Status:
+        """Its status; `pending` until the store knows it."""
+        return self.view.status if self.view else Status.PENDING
 
 
-def assemble(now: datetime, *, text: str = "", status: str = "") -> Dashboard:
-    """The dashboard, with the rows that hold `text` in name, slug, kind or tags and have `status`."""
-    measured = _measure(now)
+def assemble(now: datetime, *, text: str = "", status: str = "", most: int = MOST_ROWS) -> Dashboard:
+    """The dashboard, with the `most` worst of those that hold `text` in name, slug, kind or tags and have `status`."""
+    views, banners = _overview(now)
+    known = [_Known(monitor, views.get(monitor.uuid)) for monitor in Monitor.objects.filter(retired_at=None)]
+    asked = sorted((each for each in known if _asked_for(each, text, status)), key=_rank)
+    shown = asked[:most]
+    figures = _figures([each.monitor.uuid for each in shown], now)
+    incidents = dict(Incident.objects.filter(resolved_at=None).values_list("monitor_uuid", "uuid"))
     mentioned = _mentioned()
-    open_ones = dict(Incident.objects.filter(resolved_at=None).values_list("monitor_uuid", "uuid"))
-    rows = [
-        _row(monitor, measured, incident=open_ones.get(monitor.uuid), unheard=not mentioned(monitor))
-        for monitor in Monitor.objects.filter(retired_at=None)
-    ]
-    counted = Counter(row.status for row in rows)
+    counted = Counter(each.status for each in known)
     return Dashboard(
-        rows=tuple(sorted((row for row in rows if _asked_for(row, text, status)), key=_rank)),
+        rows=tuple(
+            _row(
+                each,
+                figures.get(each.monitor.uuid),
+                incident=incidents.get(each.monitor.uuid),
+                unheard=not mentioned(each.monitor),
+            )
+            for each in shown
+        ),
+        more=len(asked) - len(shown),
         tally=tuple((each, counted[each]) for each in WORST_FIRST if counted[each]),
-        total=len(rows),
-        banners=(*measured.banners, *trouble.of_messages()),
+        total=len(known),
+        banners=(*banners, *trouble.of_messages()),
         now=now,
     )
 
 
-def _measure(now: datetime) -> _Measured:
-    """What the store knows. Where it can't be read the dashboard still says what it can."""
+def _overview(now: datetime) -> tuple[Mapping[UUID, reader.MonitorView], tuple[trouble.Banner, ...]]:
+    """What the store knows of all monitors and of us. Where it can't be read the dashboard still says what it can."""
     try:
         with reading(store_engine()) as conn:
             views = {view.uuid: view for view in reader.overview(conn, now)}
-            figures = reader.figures(conn, now)
             silent = trouble.silent_processes(conn, now)
             troubles = outbox.troubles(conn)
     except (SQLAlchemyError, StoreProblem) as exc:
         text = f"The measurements can't be read: {our_trouble(exc) or exc}"
-        return _Measured(
-            views={}, figures={}, banners=(trouble.Banner(level="down", text=text), *trouble.of_system([]))
-        )
-    return _Measured(views=views, figures=figures, banners=(*silent, *trouble.of_system(troubles)))
+        return {}, (trouble.Banner(level="down", text=text), *trouble.of_system([]))
+    return views, (*silent, *trouble.of_system(troubles))
+
+
+def _figures(monitors: Sequence[UUID], now: datetime) -> Mapping[UUID, reader.Figures]:
+    """The figures of those that are shown; what the store can't say now, `_overview` has told of."""
+    try:
+        with reading(store_engine()) as conn:
+            return reader.figures(conn, now, monitors)
+    except (SQLAlchemyError, StoreProblem):
+        return {}
 
 
 def _mentioned() -> Callable[[Monitor], bool]:
@@ -120,15 +140,14 @@ def _tags(monitor: Monitor) -> tuple[str, ...]:
     return tuple(str(tag) for tag in monitor.spec.get("tags") or ())
 
 
-def _row(monitor: Monitor, measured: _Measured, *, incident: UUID | None, unheard: bool) -> Row:
-    view, figures = measured.views.get(monitor.uuid), measured.figures.get(monitor.uuid)
+def _row(known: _Known, figures: reader.Figures | None, *, incident: UUID | None, unheard: bool) -> Row:
+    monitor, view = known.monitor, known.view
     latency = view.last_latency_ns if view else None
     return Row(
         slug=monitor.slug,
         name=monitor.name,
         kind=monitor.kind,
-        tags=_tags(monitor),
-        status=Status(view.status) if view else Status.PENDING,
+        status=known.status,
         since=view.since if view else None,
         last_result_at=(view.last_result_at or view.last_ping_at) if view else None,
         last_latency=None if latency is None else latency / 1e9,
@@ -141,15 +160,18 @@ def _row(monitor: Monitor, measured: _Measured, *, incident: UUID | None, unhear
     )
 
 
-def _asked_for(row: Row, text: str, status: str) -> bool:
-    if status and row.status != status:
+def _asked_for(known: _Known, text: str, status: str) -> bool:
+    if status and known.status != status:
         return False
-    held = " ".join((row.name, row.slug, row.kind, *row.tags)).casefold()
+    if not text:
+        return True
+    monitor = known.monitor
+    held = " ".join((monitor.name, monitor.slug, monitor.kind, *_tags(monitor))).casefold()
     return all(word in held for word in text.casefold().split())
 
 
-def _rank(row: Row) -> tuple[int, float, str]:
+def _rank(known: _Known) -> tuple[int, float, str]:
     """The worst first; of the same status what changed last, where that is news, else by name."""
-    news = row.status in (Status.DOWN, Status.UNKNOWN, Status.DEGRADED) and row.since is not None
-    changed = -row.since.timestamp() if news and row.since else 0.0
-    return (WORST_FIRST.index(row.status), changed, row.name.casefold())
+    news = known.status in (Status.DOWN, Status.UNKNOWN, Status.DEGRADED) and known.view is not None
+    changed = -known.view.since.timestamp() if news and known.view else 0.0
+    return (WORST_FIRST.index(known.status), changed, known.monitor.name.casefold())

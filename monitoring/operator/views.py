@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -19,10 +20,11 @@ MOST_TEXT = 200  # characters of a filter
 
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
-    """All monitors, the worst first, filtered by `?q=` and `?status=`."""
+    """All monitors, the worst first, filtered by `?q=` and `?status=`; with `?all` however many."""
     text, status = request.GET.get("q", "").strip()[:MOST_TEXT], request.GET.get("status", "")
     status = status if status in dashboards.WORST_FIRST else ""
-    page = dashboards.assemble(clock.utcnow(), text=text, status=status)
+    most = sys.maxsize if "all" in request.GET else dashboards.MOST_ROWS
+    page = dashboards.assemble(clock.utcnow(), text=text, status=status, most=most)
     asked = {"q": text, "status": status, "statuses": dashboards.WORST_FIRST}
     return render(request, "operator/dashboard.html", {"page": page, **asked})
 

@@ -191,16 +191,11 @@ def measure(monitors: Collection[UUID], now: datetime) -> dict[UUID, Measured]:
     today = now.date()
     first = today - timedelta(days=DAYS - 1)
     with reading(publish.store_engine()) as conn:
-        states = {view.uuid: view for view in reader.overview(conn, now)}
+        states = reader.standing(conn, monitors)
         days = reader.daily_availability(conn, monitors, first, today, now)
     return {
-        uuid: Measured(
-            status=Status(view.status),
-            since=view.since,
-            days=tuple(_day(day, now) for day in days.get(uuid, [])),
-        )
-        for uuid, view in states.items()
-        if uuid in monitors
+        uuid: Measured(status=status, since=since, days=tuple(_day(day, now) for day in days.get(uuid, [])))
+        for uuid, (status, since) in states.items()
     }
 
 

@@ -12,6 +12,7 @@ from checks import clock
 from checks.result import Outcome
 from checks.status import Status
 from checks.store import claims, writer
+from checks.store.rollup import roll_up
 from checks.store.schema import ping
 from monitoring import publish
 from monitoring.models import AlertRule, AlertRuleChannel, Channel, Notification
@@ -111,6 +112,19 @@ class TestDashboard:
 
         assert 'data-label="Last latency" class="number">25 ms' in page
 
+    def test_figures_are_those_of_the_last_day(self, operator_client, make_monitor, published_to, ten_minutes_later):
+        make_monitor(name="Shop")
+        probe(published_to, Outcome.UP, Outcome.UP)
+        ten_minutes_later()
+        while roll_up(published_to, clock.utcnow()):
+            pass
+
+        row = dashboards.assemble(clock.utcnow()).rows[0]
+
+        assert row.p50 == pytest.approx(0.025, rel=0.01)
+        assert row.p95 == pytest.approx(0.025, rel=0.01)
+        assert row.availability == 1.0
+
     def test_a_word_filters_by_name_slug_tag_and_kind(self, operator_client, make_monitor, published_to_sqlite):
         make_monitor(name="Shop", tags=["prod"])
         make_monitor(name="Mail port", kind="tcp", tags=["prod", "mail"])
@@ -191,6 +205,20 @@ class TestDashboard:
 
         with django_assert_max_num_queries(8):
             assert len(dashboards.assemble(clock.utcnow()).rows) == 60
+
+    def test_shows_the_worst_of_very_many_and_the_rest_when_asked(
+        self, operator_client, make_monitor, published_to_sqlite, monkeypatch
+    ):
+        monkeypatch.setattr(dashboards, "MOST_ROWS", 2)
+        for name in ("A", "B", "C"):
+            make_monitor(name=name)
+        become(published_to_sqlite, make_monitor(name="Z"), Status.DOWN)
+
+        page = text_of(operator_client.get("/dashboard/"))
+
+        assert names(page) == ["Z", "A"]
+        assert "And 2 more" in page
+        assert names(text_of(operator_client.get("/dashboard/?all"))) == ["Z", "A", "B", "C"]
 
     def test_is_kept_by_nobody(self, operator_client, published_to_sqlite):
         assert operator_client.get("/dashboard/")["Cache-Control"] == "no-store"
