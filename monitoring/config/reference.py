@@ -80,6 +80,7 @@ def _page() -> Iterator[str]:
     yield from _table_of("groups", GroupItem)
     yield from _table_of("components", ComponentItem)
     yield _COMMANDS
+    yield from _environment()
 
 
 def _section(name: str, sentence: str, model: type[BaseModel]) -> Iterator[str]:
@@ -172,6 +173,33 @@ def _operators() -> Iterator[str]:
     yield "| --- | --- |"
     for name, example in _EXAMPLES.items():
         yield f"| {name} | `{example}` |"
+
+
+_ENVIRONMENT = {
+    "STILLUP_DATABASE_URL": "The database: `postgresql://user:password@host/name`. By default SQLite files in the data directory.",
+    "STILLUP_MEASUREMENTS_URL": "Another database for what was measured. By default the same on PostgreSQL. A worker of "
+    "a remote location needs only this one and STILLUP_DATA_KEY.",
+    "STILLUP_DATA_DIR": "Where SQLite files and keys lie. By default `data`.",
+    "STILLUP_SECRET_KEY": "Signs sessions. By default made once, as `secret.key` in the data directory.",
+    "STILLUP_DATA_KEY": "Encrypts secrets in the databases; several, separated by commas, allow rotation: the first "
+    "encrypts, all decrypt. By default made once, as `data.key` in the data directory.",
+    "STILLUP_BASE_URL": "The address at which people find Stillup: stands in messages. By default that of the server.",
+    "STILLUP_ALLOWED_HOSTS": "Names that requests may be addressed to, separated by commas. By default that of the base "
+    "URL, and this machine's.",
+    "STILLUP_ADMIN_USER": "A user that is made at the first start, with STILLUP_ADMIN_PASSWORD. Without them `up` makes "
+    "`admin` with a random password and prints it once.",
+    "STILLUP_ADMIN_PASSWORD": "The password of that user.",
+    "STILLUP_LOG_FORMAT": "`text`, for people, or `json`. By default `text`.",
+    "STILLUP_PROBE_ALLOW": "Networks that probes may reach although they are refused by default, separated by spaces.",
+    "STILLUP_PROBE_DENY": "Networks that probes may not reach.",
+}
+
+
+def _environment() -> Iterator[str]:
+    yield "\n## Environment\n\nEach of them also as NAME_FILE: the path of a file that holds the value.\n"
+    yield "| variable | what it is |"
+    yield "| --- | --- |"
+    yield from (f"| `{name}` | {sentence} |" for name, sentence in _ENVIRONMENT.items())
 
 
 _INTRODUCTION = f"""# The configuration file
