@@ -12,12 +12,14 @@ from pydantic import BaseModel
 
 from checks.document import join
 from checks.options import find
-from checks.spec import REDACTED, MonitorSpec
+from checks.spec import REDACTED, MonitorSpec, ProbedSpec
+from checks.units import format_duration
 from monitoring.config.present import WHAT, Present, as_data, digest
 from monitoring.config.sections import SHARED, RuleItem
 from monitoring.notifier.rules import Matched, matches
 
 SHOWN = 60  # characters of a value
+HASTY = 10.0  # seconds; a shorter interval is allowed, and remarked on
 
 Verb = Literal["create", "change", "adopt", "revive", "retire", "delete"]
 
@@ -92,7 +94,7 @@ def make_plan(
     return Plan(
         actions=tuple(actions),
         drifted=tuple(_drifted(now, digests)),
-        hints=(*_renamed(actions), *_idle_rules(wanted, now)),
+        hints=(*_renamed(actions), *_idle_rules(wanted, now), *_hasty(actions)),
         living=sum(1 for kept in monitors if kept.owned_by_file and not kept.retired),
     )
 
@@ -204,3 +206,11 @@ def _idle_rules(
         match = rule.match.model_dump(exclude_defaults=True) if isinstance(rule, RuleItem) else {}
         if not any(matches(match, monitor) for monitor in monitors):
             yield f"alert rule {key} matches no monitor"
+
+
+def _hasty(actions: list[Action]) -> Iterator[str]:
+    """Monitors whose targets will be asked more often than most would like."""
+    for action in actions:
+        if isinstance(action.item, ProbedSpec) and action.item.interval < HASTY:
+            every = format_duration(action.item.interval)
+            yield f"monitor {action.key} is probed every {every}: less than {HASTY:g}s is a burden to many targets"

@@ -130,6 +130,12 @@ def test_a_plan_changes_nothing_and_says_what_would(apply: Apply, path: Path, ca
     call_command("plan", str(path), "--exit-code")
 
 
+def test_an_interval_of_a_few_seconds_is_remarked_on(apply: Apply) -> None:
+    plan = apply(FULL.replace("30s", "5s"))
+    told = "is probed every 5s: less than 10s is a burden to many targets"
+    assert plan.hints == (f"monitor shop {told}", f"monitor mail {told}")
+
+
 def test_what_left_the_file_is_retired_and_comes_back_with_its_slug(apply: Apply) -> None:
     apply(f"monitors:\n{SHOP}{MAIL}")
     uuid = Monitor.objects.get(slug="mail").uuid
