@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import accumulate
 
 LOWEST_NS = 100_000  # 100 us; what is faster shares one bucket, whose exact minimum is kept
 HIGHEST_NS = 3_600_000_000_000  # 1 h; what is slower shares one bucket, whose exact maximum is kept
@@ -62,8 +63,11 @@ class Histogram:
         if other.min_ns is None or other.max_ns is None:
             return
         buckets = self._buckets
-        for index, count in other._buckets.items():
-            buckets[index] = buckets.get(index, 0) + count
+        if buckets:
+            for index, count in other._buckets.items():
+                buckets[index] = buckets.get(index, 0) + count
+        else:
+            buckets.update(other._buckets)
         self.sum_ns += other.sum_ns
         self.min_ns = other.min_ns if self.min_ns is None else min(self.min_ns, other.min_ns)
         self.max_ns = other.max_ns if self.max_ns is None else max(self.max_ns, other.max_ns)
@@ -136,12 +140,11 @@ class Histogram:
             raise ValueError("a histogram that was cut off")
         histogram.sum_ns, histogram.min_ns = numbers[0], numbers[1]
         histogram.max_ns = numbers[1] + numbers[2]
-        index = 0
-        for step, count in zip(numbers[3::2], numbers[4::2], strict=True):
-            index += step
-            if index > _OVER or not count or (step == 0 and index in histogram._buckets):
-                raise ValueError("a histogram with a bucket that can't be")
-            histogram._buckets[index] = count
+        steps, counts = numbers[3::2], numbers[4::2]
+        indexes = list(accumulate(steps))
+        if indexes[-1] > _OVER or not all(counts) or not all(steps[1:]):
+            raise ValueError("a histogram with a bucket that can't be")
+        histogram._buckets = dict(zip(indexes, counts, strict=True))
         return histogram
 
     def __eq__(self, other: object) -> bool:
@@ -163,16 +166,21 @@ def _write(out: bytearray, number: int) -> None:
 
 def _read(data: bytes) -> list[int]:
     """The numbers after the first byte."""
-    numbers, number, shift = [], 0, 0
-    for byte in data[1:]:
-        number |= (byte & 0x7F) << shift
-        if byte & 0x80:
+    numbers: list[int] = []
+    number = shift = 0
+    for position, byte in enumerate(data[1:], 2):
+        if byte < 0x80:
+            numbers.append(number | byte << shift)
+            number = shift = 0
+            # A dashboard reads tens of thousands of these. After the first bucket most numbers are single bytes.
+            if len(numbers) == 4 and data[position:].isascii():
+                numbers.extend(data[position:])
+                return numbers
+        else:
+            number |= (byte & 0x7F) << shift
             shift += 7
             if shift > 140:
                 raise ValueError("a histogram with a number that can't be")
-        else:
-            numbers.append(number)
-            number = shift = 0
     if shift:
         raise ValueError("a histogram that was cut off")
     return numbers
