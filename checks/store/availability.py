@@ -139,20 +139,27 @@ def summed(intervals: Sequence[Interval]) -> Availability:
 
 def by_day(intervals: Sequence[Interval], first_day: date, last_day: date) -> list[DayView]:
     """The intervals cut at midnight (UTC), one view a day."""
-    days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
-    spent = {day: dict.fromkeys(Status, _NOTHING) for day in days}
-    for interval in intervals:
-        begun = interval.start
-        while begun < interval.end:
-            ended = min(interval.end, midnight(begun.date() + _A_DAY))
-            spent[begun.date()][interval.status] += ended - begun
-            begun = ended
-    return [_day(day, spent[day]) for day in days]
+    views, position = [], 0
+    for number in range((last_day - first_day).days + 1):
+        day = first_day + timedelta(days=number)
+        begun, ended = midnight(day), midnight(day + _A_DAY)
+        while position < len(intervals) and intervals[position].end <= begun:
+            position += 1
+        inside = position
+        spent: dict[Status, timedelta] = {}
+        while inside < len(intervals) and intervals[inside].start < ended:
+            found = intervals[inside]
+            length = min(found.end, ended) - max(found.start, begun)
+            spent[found.status] = spent.get(found.status, _NOTHING) + length
+            inside += 1
+        views.append(_day(day, spent))
+    return views
 
 
 def _day(day: date, spent: Mapping[Status, timedelta]) -> DayView:
-    seconds = {status.value: length.total_seconds() for status, length in spent.items()}
-    served, observed = seconds["up"] + seconds["degraded"], seconds["up"] + seconds["degraded"] + seconds["down"]
+    seconds = {status.value: spent[status].total_seconds() if status in spent else 0.0 for status in Status}
+    served = seconds["up"] + seconds["degraded"]
+    observed = served + seconds["down"]
     return DayView(day=day, **seconds, observed_seconds=observed, ratio=served / observed if observed else None)
 
 
