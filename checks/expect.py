@@ -152,9 +152,13 @@ def _json_mismatch(expectation: Expectation, facts: Mapping[str, Any], document:
     if facts.get("body") is None:
         return "no body"
     try:
-        nodes = select(expectation.query, document.value())
+        value = document.value()
     except NotJson as exc:
         return f"a body that is not JSON: {exc}"
+    try:
+        nodes = select(expectation.query, value)
+    except NotJson as exc:
+        return f"a body that can't be searched: {exc}"
     if not nodes:
         return _mismatch(expectation, None, missing=True)
     for node in nodes:

@@ -13,7 +13,7 @@ from jsonpath_rfc9535.function_extensions import ExpressionType, FilterFunction
 from jsonpath_rfc9535.node import JSONPathNode
 
 MAX_PATH = 500  # characters
-MAX_NODES = 10_000  # values that one query may select
+MAX_VALUES = 10_000  # of a document that a query may search: some microseconds each, in which nothing else is probed
 
 
 class NotJson(ValueError):
@@ -130,11 +130,29 @@ def _refuse_constant(name: str) -> Any:
 
 
 def select(query: jsonpath_rfc9535.JSONPathQuery, document: Any) -> list[JSONPathNode]:
-    """The nodes that a query selects. Raises NotJson where they are too many or too deep."""
+    """The nodes that a query selects. Raises NotJson where it would search too many values, or too deep.
+
+    A path of plain names and indexes is found at once in a document of any size; one with `..`, `*`, a slice or a
+    filter looks at many values, and a hostile target decides at how many.
+    """
+    if not query.singular_query() and _has_more_values(document, MAX_VALUES):
+        raise NotJson(f"it has more than {MAX_VALUES:,} values, too many to be searched by a path with .. * : or ?")
     try:
-        nodes = list(itertools.islice(query.finditer(document), MAX_NODES + 1))
+        nodes = list(itertools.islice(query.finditer(document), MAX_VALUES + 1))
     except (jsonpath_rfc9535.JSONPathError, RecursionError) as exc:
         raise NotJson("it is nested too deep for this path") from exc
-    if len(nodes) > MAX_NODES:
-        raise NotJson(f"the path selects more than {MAX_NODES} values")
+    if len(nodes) > MAX_VALUES:
+        raise NotJson(f"the path selects more than {MAX_VALUES:,} values")
     return nodes
+
+
+def _has_more_values(document: Any, limit: int) -> bool:
+    waiting, count = [document], 1
+    while waiting:
+        value = waiting.pop()
+        children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        count += len(children)
+        if count > limit:
+            return True
+        waiting.extend(child for child in children if isinstance(child, dict | list))
+    return False

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from checks import document, expect_reader
+from checks import document, expect_reader, jsonpath
 from checks.expect import OPERATORS_OF, Subject
 from checks.options import PATTERNS, Option, options
 from checks.probes import KINDS
@@ -234,6 +234,7 @@ what was found: `expected json $.queue < 100, got 143`.
 * **Regular expressions** are RE2: linear in time, without look-around and back references; at most
   {expect_reader.MAX_PATTERN} characters. They find anywhere; `^` and `$` bind them. Their backslashes are their own.
 * **JSONPath** is RFC 9535. Where a path selects several values, each has to meet the line. `..` may stand in it once.
+  A path with `..`, `*`, a slice or a filter searches documents of up to {jsonpath.MAX_VALUES:,} values.
 * **Headers** of one name are one text, joined by `, `. Names have no case.
 * `certificate` is the time left: `certificate > 14d`.
 """

@@ -244,19 +244,35 @@ def test_a_body_that_is_not_json_does_not_even_meet_not_exists(body: bytes | Non
     assert unmet("json $.a not exists", body=body) is not None
 
 
-def test_a_path_that_selects_too_much_fails_soon() -> None:
-    body = json.dumps([[1] * 500] * 500).encode()
+SEARCHES = ["$..x exists", "$[*][*] == 1", "$[?@.a == 1] exists", "$[0:9999999] exists", "$[*,*][*,*][*,*] exists"]
+
+
+@pytest.mark.parametrize("body", [b"[" + b"0," * 500_000 + b"0]", json.dumps([[1] * 500] * 500).encode()])
+@pytest.mark.parametrize("line", SEARCHES)
+def test_a_search_of_a_huge_document_fails_soon(line: str, body: bytes) -> None:
     began = time.perf_counter()
-    failure = unmet("json $[*][*] == 1", body=body)
+    failure = unmet(f"json {line}", body=body)
     assert failure is not None
-    assert failure.found == "a body that is not JSON: the path selects more than 10000 values"
-    assert time.perf_counter() - began < 2
+    assert failure.found == (
+        "a body that can't be searched: it has more than 10,000 values, too many to be searched by a path with .. * : or ?"
+    )
+    assert time.perf_counter() - began < 1
+
+
+def test_a_plain_path_finds_its_value_in_a_document_of_any_size() -> None:
+    assert unmet("json $[499][499] == 1", body=json.dumps([[1] * 500] * 500).encode()) is None
+
+
+def test_a_path_that_selects_the_same_values_again_and_again_is_cut_off() -> None:
+    failure = unmet(f"json $[{','.join('*' * 50)}] == 1", body=json.dumps([1] * 900).encode())
+    assert failure is not None
+    assert failure.found == "a body that can't be searched: the path selects more than 10,000 values"
 
 
 def test_a_deep_document_does_not_overflow_a_descending_path() -> None:
     failure = unmet("json $..x == 1", body=b"[" * 500 + b"]" * 500)
     assert failure is not None
-    assert failure.found == "a body that is not JSON: it is nested too deep for this path"
+    assert failure.found == "a body that can't be searched: it is nested too deep for this path"
 
 
 def test_a_pattern_that_backtracks_elsewhere_takes_no_time() -> None:
