@@ -53,7 +53,7 @@ def test_monitors_are_spread_over_their_interval() -> None:
 
 @given(instants, intervals, seeds)
 def test_a_first_probe_comes_within_the_interval_and_within_a_minute(now: datetime, interval: float, seed: UUID):
-    assert timedelta(0) <= first_due(now, interval, seed) - now < timedelta(seconds=min(interval, SPREAD))
+    assert timedelta(0) < first_due(now, interval, seed) - now <= timedelta(seconds=min(interval, SPREAD))
 
 
 @given(
