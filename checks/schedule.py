@@ -46,8 +46,11 @@ def next_slot(after: datetime, interval: float, seed: UUID | str) -> datetime:
 
 
 def first_due(now: datetime, interval: float, seed: UUID | str) -> datetime:
-    """When a new target is probed first: spread over its interval, but within a minute."""
-    return now + timedelta(microseconds=_phase(seed, _width(min(interval, SPREAD))))
+    """When a new target is probed first: at the next place of its grid, but within a minute.
+
+    On the grid, because a first probe just before a place of it would seem to have missed that one.
+    """
+    return next_slot(now, min(interval, SPREAD), seed)
 
 
 def after_result(  # noqa: PLR0917 - all six decide, and their order is that of the sentence
