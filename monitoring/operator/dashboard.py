@@ -90,7 +90,7 @@ def assemble(now: datetime, *, text: str = "", status: str = "", most: int = MOS
         more=len(asked) - len(shown),
         tally=tuple((each, counted[each]) for each in WORST_FIRST if counted[each]),
         total=len(known),
-        banners=(*banners, *trouble.of_messages()),
+        banners=(*banners, *trouble.of_configuration(), *trouble.of_messages()),
         now=now,
     )
 

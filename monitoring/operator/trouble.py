@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from checks.store import outbox
 from checks.store.schema import sign_of_life
-from monitoring.models import Channel, Incident, Notification
+from monitoring.models import Channel, ConfigurationFile, Incident, Notification
 
 SILENT = timedelta(seconds=30)  # a process says that it lives every 2 s
 FORGOTTEN = timedelta(days=30)  # a location that was given up long ago is no news
@@ -60,6 +60,19 @@ def of_messages() -> list[Banner]:
             ),
         )
     return banners
+
+
+def of_configuration() -> list[Banner]:
+    """A newer version of the configuration file that was refused: what runs is not what the file says."""
+    refused = ConfigurationFile.objects.exclude(refused_at=None)
+    return [
+        Banner(
+            level="degraded",
+            text=f"{row.path or 'The configuration file'} was changed and can't be applied; the version before it runs on.",
+            lines=tuple(row.problems.splitlines()[:MOST_NAMED]),
+        )
+        for row in refused
+    ]
 
 
 def of_system(troubles: Iterable[outbox.Trouble]) -> list[Banner]:

@@ -6,7 +6,7 @@ import pytest
 
 from checks import clock
 from checks.store.outbox import Trouble
-from monitoring.models import Channel, Incident, Notification
+from monitoring.models import Channel, ConfigurationFile, Incident, Notification
 from monitoring.operator import trouble
 from tests.factories import NOON
 
@@ -79,3 +79,15 @@ def test_a_trouble_that_is_an_incident_already_is_shown_once():
 
     assert (known.text, known.incident) == ("The resolver is silent.", str(incident.uuid))
     assert (new.text, new.incident) == ("The disk is full.", "")
+
+
+@pytest.mark.django_db
+def test_a_configuration_file_that_was_refused_is_shown_with_its_problems():
+    ConfigurationFile.objects.create(path="stillup.yaml", applied_at=NOON, problems="stillup.yaml:3:1: wrong")
+    assert trouble.of_configuration() == []
+
+    ConfigurationFile.objects.update(refused_at=NOON)
+
+    [banner] = trouble.of_configuration()
+    assert banner.text == "stillup.yaml was changed and can't be applied; the version before it runs on."
+    assert banner.lines == ("stillup.yaml:3:1: wrong",)
