@@ -175,7 +175,7 @@ rollup = sa.Table(
     _column("unknown", sa.Integer),
     sqlite_with_rowid=False,
 )
-sa.Index("ix_rollup_start", rollup.c.resolution, rollup.c.start)
+sa.Index("ix_rollup_start", rollup.c.resolution, rollup.c.start, rollup.c.target_id)
 # Periods whose roll-up is older than their results: an hour's row is written in the results' own transaction. It stays
 # until the period is over, and is rolled up at `ready_at` meanwhile, so that figures need not wait for the full hour.
 dirty_period = sa.Table(

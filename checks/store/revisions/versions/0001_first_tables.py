@@ -137,7 +137,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("target_id", "resolution", "start", "phase", name="pk_rollup"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_rollup_start", "rollup", ["resolution", "start"])
+    op.create_index("ix_rollup_start", "rollup", ["resolution", "start", "target_id"])
     op.create_table(
         "sign_of_life",
         sa.Column("process", sa.String(length=100), nullable=False),
