@@ -14,6 +14,8 @@ from tests.journeys.inbox import Inbox, Message
 from tests.journeys.stack import Stack, wait_until
 from tests.journeys.target import Target
 
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(400)]
+
 HOOK = Path(__file__).parent / "sitecustomize.py"
 REPEAT = "may be a repeat"
 VIA = ("json", "chat")

@@ -100,6 +100,15 @@ class Stack:
         if config:
             self.write_config(config)
 
+    @classmethod
+    def attach(cls, directory: Path, port: int, env: dict[str, str], database: str = "") -> Self:
+        """An installation that somebody else started and stops."""
+        stack = cls.__new__(cls)
+        stack.directory, stack.data, stack._log = directory, directory / "data", directory / "log"
+        stack.port, stack.address, stack.env, stack.database = port, f"http://127.0.0.1:{port}", env, database
+        stack.process = None
+        return stack
+
     def __enter__(self) -> Self:
         self.start()
         return self

@@ -12,7 +12,7 @@ from tests.journeys.inbox import Inbox
 from tests.journeys.stack import wait_until
 from tests.journeys.target import Target
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 FAILURES, RETRY = 3, 1.0
 

@@ -14,7 +14,7 @@ from tests.journeys.conftest import StartStack
 from tests.journeys.ports import accepts
 from tests.journeys.stack import ROLES, manage, wait_until
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

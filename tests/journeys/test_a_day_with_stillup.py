@@ -1,0 +1,199 @@
+"""What a person does besides waiting for an outage: starts it, edits, adds, reads figures, writes a post-mortem."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import postgres
+from tests.journeys.conftest import StartStack
+from tests.journeys.inbox import Inbox
+from tests.journeys.person import Person
+from tests.journeys.ports import free_port
+from tests.journeys.stack import ROOT, Stack, environment, wait_until
+from tests.journeys.target import Target
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+
+QUICK = "defaults: {interval: 1s, timeout: 1s, failures: 2, successes: 1, retry_interval: 1s}\n"
+
+
+def page_text(stack: Stack, path: str = "/") -> str:
+    return " ".join(re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", stack.get(path)[1], flags=re.DOTALL).split())
+
+
+@pytest.fixture
+def fresh_database(database: str) -> str:
+    return postgres.fresh_database() if database == "postgresql" else ""
+
+
+@pytest.fixture
+def first_start(tmp_path: Path, fresh_database: str) -> Iterator[tuple[subprocess.Popen[str], Stack]]:
+    """`manage.py up --config config.example.yaml` on nothing at all, as `make run` starts it, on a free port."""
+    port = free_port()
+    config = tmp_path / "config.yaml"
+    example = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
+    config.write_text(example.replace("127.0.0.1:8000", f"127.0.0.1:{port}"), encoding="utf-8")
+    env = environment(tmp_path / "data", fresh_database)
+    del env["STILLUP_ADMIN_USER"], env["STILLUP_ADMIN_PASSWORD"]
+    command = [sys.executable, "manage.py", "up", "--config", str(config), "--port", str(port)]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True)
+    stack = Stack.attach(tmp_path, port, env, fresh_database)
+    try:
+        yield process, stack
+    finally:
+        process.terminate()
+        assert process.wait(15) == 0
+
+
+def test_from_nothing_to_a_page_with_one_command(
+    first_start: tuple[subprocess.Popen[str], Stack],
+) -> None:
+    process, stack = first_start
+    wait_until(lambda: "Stillup is running." in stack.log, within=60, what="the terminal says that it runs")
+    for path in ("/", "/dashboard/", "/admin/"):
+        assert f"{stack.address}{path}\n" in stack.log
+    found = re.search(r"sign in as\s+admin, password (\S+) \(shown once\)", stack.log)
+    assert found is not None
+    assert stack.log.count(found[1]) == 1
+    wait_until(lambda: "Website" in page_text(stack), within=20, what="the page shows the example's components")
+    assert all(name in page_text(stack) for name in ("Example status", "Website", "Network", "Backup"))
+    wait_until(lambda: stack.status("stillup-web") == "up", within=60, what="the server is up by its own monitor")
+    with Person(stack, password=found[1]) as person:
+        dashboard = person.read("/dashboard/").text
+        assert all(name in dashboard for name in ("Stillup web", "Stillup port", "Nightly backup"))
+    assert process.poll() is None
+
+
+def configuration(target: Target, names: str) -> str:
+    monitors = "".join(f"  - {{name: {name}, kind: http, url: '{target.url}{name}'}}\n" for name in names.split())
+    return QUICK + "monitors:\n" + monitors
+
+
+def test_an_edited_file_is_planned_applied_and_taken_up_within_seconds(
+    start_stack: StartStack, target: Target, tmp_path: Path
+) -> None:
+    stack = start_stack(configuration(target, "one"))
+    stack.wait_status("one", "up")
+
+    elsewhere = tmp_path / "edited.yaml"
+    elsewhere.write_text(configuration(target, "one two"), encoding="utf-8")
+    plan = stack.manage("plan", str(elsewhere))
+    assert plan.returncode == 0
+    assert "create monitor two" in plan.stdout
+    assert stack.status("two") == ""
+    assert stack.manage("apply", str(elsewhere)).returncode == 0
+    stack.wait_status("two", "up", within=10)
+
+    # The file that `up` was started with is applied again by itself.
+    stack.write_config(configuration(target, "one two three"))
+    stack.wait_status("three", "up", within=15)
+
+    # A mistake leaves everything as it is, and is said with its place.
+    stack.write_config(configuration(target, "one two three") + "  - {name: Four, kind: htttp}\n")
+    wait_until(lambda: "config.yaml:6" in stack.log, within=15, what="the mistake is said")
+    assert stack.status("three") == "up"
+
+
+def test_a_monitor_added_in_the_admin_is_probed_within_seconds(start_stack: StartStack, target: Target) -> None:
+    stack = start_stack()
+    with Person(stack) as person:
+        form = person.read("/admin/monitoring/monitor/add/?kind=http").form_with("url")
+        form |= {"name": "By hand", "url": target.url, "interval": "1s", "expect": "status == 200\nlatency < 5s"}
+        person.send("/admin/monitoring/monitor/add/?kind=http", form)
+        stack.wait_status("by-hand", "up", within=15)
+        assert target.seen
+        assert "nobody is told" in person.read("/dashboard/").text, "no rule and no page mention it, and it says so"
+
+
+def test_a_job_that_stops_pinging_is_down_after_its_grace_and_says_when_it_was_heard(
+    start_stack: StartStack, inbox: Inbox
+) -> None:
+    stack = start_stack(
+        f"""
+monitors:
+  - {{name: Backup, kind: heartbeat, schedule: {{every: 2s}}, grace: 2s}}
+channels: [{{name: mail, url: "{inbox.mail_url}"}}]
+alert_rules: [{{name: Anything, when: down, notify: [mail]}}]
+"""
+    )
+    url = stack.monitors()["backup"]["ping_url"]
+    for _ in range(4):
+        assert stack.get(url)[0] == 200
+        time.sleep(1)
+    assert stack.status("backup") == "up"
+    heard = time.monotonic()
+    assert stack.get(url)[0] == 200
+    stack.wait_status("backup", "down", within=20)
+    assert time.monotonic() - heard >= 4, "not before the grace was over"
+    message = wait_until(lambda: inbox.of("mail"), within=15, what="a mail")[0].text
+    assert "Backup is down" in message
+    assert "heard" in message
+    assert stack.get(url)[0] == 200
+    stack.wait_status("backup", "up", within=5)
+    wait_until(lambda: len(inbox.of("mail")) == 2, within=15, what="the end is told")
+    assert stack.get("/ping/00000000-0000-0000-0000-000000000000")[0] == 404
+
+
+def test_percentiles_of_an_hour_a_day_and_a_month_stand_on_the_monitors_page(
+    start_stack: StartStack, target: Target
+) -> None:
+    stack = start_stack(configuration(target, "shop"))
+
+    def probes() -> int:
+        return int(stack.query("SELECT count(*) AS n FROM result WHERE latency_ns IS NOT NULL", store=True)[0]["n"])
+
+    wait_until(lambda: probes() >= 5, within=30, what="five probes")
+    with Person(stack) as person:
+        text = person.read("/dashboard/monitors/shop/").text
+        figure = r"[\d.,]+ (?:ms|µs|s)"
+        for window in ("An hour", "A day", "A month"):
+            assert re.search(rf"{window} {figure} {figure} {figure} \d+ 0", text), text
+        assert re.search(rf"shop http nobody is told Up \d+ s {figure}", person.read("/dashboard/").text)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_percentiles_stand_on_the_dashboard_once_they_were_rolled_up(start_stack: StartStack, target: Target) -> None:
+    stack = start_stack(configuration(target, "shop"))
+    figure = r"[\d.,]+ (?:ms|µs|s)"
+    with Person(stack) as person:
+        wait_until(
+            lambda: re.search(rf"Up .*? {figure} {figure} {figure} 100 %", person.read("/dashboard/").text),
+            within=100,
+            what="p50 and p95 of 24 hours stand on the dashboard",
+            every=2,
+        )
+
+
+def test_a_post_mortem_is_written_published_and_read_by_everybody(start_stack: StartStack, target: Target) -> None:
+    stack = start_stack(
+        configuration(target, "shop")
+        + "status_pages: [{slug: public, title: P, groups: [{name: G, components: [{monitor: shop, name: Shop}]}]}]\n"
+    )
+    stack.wait_status("shop", "up")
+    target.stop()
+    stack.wait_status("shop", "down")
+    target.start()
+    stack.wait_status("shop", "up")
+    stack.wait_quiet()
+    (incident,) = stack.incidents()
+    edit = f"/admin/monitoring/incident/{incident['id']}/change/"
+    public = f"/incidents/{incident['id']}/"
+    with Person(stack) as person:
+        form = person.read(edit).form_with("post_mortem-0-markdown")
+        form["post_mortem-0-markdown"] = "## Why\n\nThe **index** was empty. <script>alert(1)</script>"
+        page = person.send(edit, form)
+        assert "was empty" not in stack.get(public)[1], "not public yet"
+        page = person.read(edit)
+        label = next(label for label in page.buttons if "ublish" in label)
+        person.press(page, label)
+    wait_until(lambda: "<strong>index</strong>" in stack.get(public)[1], within=15, what="it stands on its page")
+    assert "<script>alert" not in stack.get(public)[1]
