@@ -77,7 +77,7 @@ def test_an_answered_ping_is_stored_and_the_job_is_up(receiver: PingReceiver, st
         (f"{PING}/1.5", "GET", "", 404),
         (f"{PING}/stop", "GET", "", 404),
         (f"{PING}/start/now", "GET", "", 404),
-        (f"/ping/{uuid4()}", "GET", "", 404),
+        ("/ping/6f0d3c1e-58a2-4b8e-9d17-0c2b9a7e4f10", "GET", "", 404),
         (f"/ping/{CODE.hex}", "GET", "", 404),
         (f"/ping/{{{CODE}}}", "GET", "", 404),
         ("/ping/", "GET", "", 404),
