@@ -119,6 +119,7 @@ target = sa.Table(
     _column("last_start_at", Instant, nullable=True),
     _column("last_duration_ns", sa.BigInteger, nullable=True),
     sa.UniqueConstraint("monitor", "location"),
+    sqlite_autoincrement=True,  # the number of a target that is gone stays its own: results and workers remember it
 )
 sa.Index("ix_target_due", target.c.location, target.c.next_due_at)
 sa.Index("ix_target_deadline", target.c.deadline_at)

@@ -54,6 +54,15 @@ def test_a_new_monitor_is_pending_with_a_target_in_each_of_its_places(store):
     assert history(store, monitor) == []
 
 
+def test_a_target_never_gets_the_number_of_one_that_is_gone(store):
+    """Results and roll-ups stay under that number, and workers remember its specification."""
+    gone = publish_one(store)
+    number = target_of(store, gone).id
+    republish(store, gone, removed="deleted", places=(), spec={})
+
+    assert target_of(store, publish_one(store)).id > number
+
+
 def test_the_first_probes_of_many_monitors_are_spread(store):
     with store.begin() as conn:
         publish(conn, [make_published(interval=60.0) for _ in range(600)], NOON)

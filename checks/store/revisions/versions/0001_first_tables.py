@@ -187,6 +187,7 @@ def upgrade() -> None:
         sa.Column("last_duration_ns", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_target"),
         sa.UniqueConstraint("monitor", "location", name="uq_target_monitor_location"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_target_deadline", "target", ["deadline_at"])
     op.create_index("ix_target_due", "target", ["location", "next_due_at"])
