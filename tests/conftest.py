@@ -108,10 +108,10 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def postgresql_url() -> Iterator[str]:
-    """The URL of an upgraded, empty store in a PostgreSQL database."""
-    url = postgres.fresh_store()
+    """The URL of an upgraded, empty store in a PostgreSQL database, whose tables the test leaves as they are."""
+    url = postgres.borrow_store()
     yield url
-    postgres.drop(url)
+    postgres.give_back(url)
 
 
 @pytest.fixture

