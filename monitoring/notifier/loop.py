@@ -23,7 +23,7 @@ from checks import clock, silence
 from checks.chores import Chores
 from checks.lane import Lane
 from checks.process import Watchdog, process_name
-from checks.sight import EVERYWHERE, SIGN_EVERY, Signs
+from checks.sight import EVERYWHERE, SIGN_EVERY, JumpDetector, Signs
 from checks.store.engine import measure_offset
 from checks.store.writer import CHANNEL
 from monitoring import publish
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 NOTIFIER = "notifier"  # the role of its signs of life
 LEASE = timedelta(seconds=30)
 POLL = 0.5  # seconds between two looks at the outbox
+TICK = 0.5  # seconds between two signs that the loop moves
 DRAIN = 8.0  # seconds for what is on its way when we are stopped
 EXIT = 9.5  # seconds after which we are gone, whatever still hangs
 
@@ -55,6 +56,7 @@ class Notifier:
         self._slots = Slots(self._name, lease, self._watchdog)
         self._dispatcher = Dispatcher(engine, self._name, lease, queued=self._slots.wake)
         self._signs = Signs(process=self._name, role=NOTIFIER, location=EVERYWHERE)
+        self._jumps = JumpDetector()
         self._chores = Chores()
         self._outages: dict[str, Outage] = {}
         self._dispatching = asyncio.Lock()
@@ -82,7 +84,12 @@ class Notifier:
             asks = threading.Thread(target=self._listen, args=(loop, hot), name="listen", daemon=True)
             asks.start()
         logger.info("The notifier runs.", extra={"action": "started", "notifier": self._name})
-        await self._stopping.wait()
+        while not self._stopping.is_set():
+            self._tick()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._stopping.wait()
+        self._watchdog.rest("loop")  # from here on `_exit_after` sees to the end
         await self._stop(hot, slow)
 
     async def _stop(self, hot: Lane, slow: Lane) -> None:
@@ -99,6 +106,12 @@ class Notifier:
         self._engine.dispose()
         self._watchdog.stop()
         logger.info("The notifier has stopped.", extra={"action": "stopped"})
+
+    def _tick(self) -> None:
+        self._watchdog.beat("loop")
+        if self._jumps.look(clock.utcnow(), clock.monotonic()) is not None:
+            logger.warning("the clock was set, or this machine slept", extra={"action": "clock_jumped"})
+            self._chores.realign()
 
     def _every(self, seconds: float, name: str, lane: Lane, step: Step) -> None:
         self._chores.every(seconds, name, lambda: lane.call(self._guarded, name, step))
