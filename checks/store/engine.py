@@ -108,6 +108,7 @@ def _open_postgresql(url: sa.URL) -> sa.Engine:
     return sa.create_engine(
         url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
         connect_args=settings,
+        isolation_level="READ COMMITTED",  # whoever waited for a lock sees what its holder committed
         pool_pre_ping=True,
         pool_recycle=1800,
         pool_timeout=10,

@@ -51,6 +51,19 @@ def test_what_the_operator_wrote_into_the_url_wins(postgresql_url):
     assert found == ["mine", "7s", "15s"]
 
 
+def test_whoever_waited_for_a_lock_sees_what_its_holder_committed_whatever_the_server_s_default(postgresql_url):
+    engine = open_engine(f"{postgresql_url}?options=-c%20default_transaction_isolation%3Dserializable")
+    with engine.begin() as conn:
+        writing = conn.exec_driver_sql("SHOW transaction_isolation").scalar_one()
+    with reading(engine) as conn:
+        seeing = conn.exec_driver_sql("SHOW transaction_isolation").scalar_one()
+    with engine.begin() as conn:
+        again = conn.exec_driver_sql("SHOW transaction_isolation").scalar_one()
+    engine.dispose()
+
+    assert (writing, seeing, again) == ("read committed", "repeatable read", "read committed")
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_spelling_of_postgresql_is_understood(postgresql_url, scheme):
     engine = open_engine(postgresql_url.replace("postgresql", scheme, 1))
