@@ -8,6 +8,7 @@ transition. Whoever calls `advance` holds the monitor's row (`checks.store.write
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -175,7 +176,7 @@ def advance(
 ) -> tuple[MonitorState, Transition | None]:
     """The monitor's state by the votes of all its targets, with the transition if that is another status."""
     status = combine((target.vote for target in targets), policy.quorum)
-    return move(monitor, status, now, since=_since(status, targets, policy), cause=cause, evidence=evidence)
+    return move(monitor, status, now, since=_since(status, targets, policy, cause), cause=cause, evidence=evidence)
 
 
 def move(
@@ -204,13 +205,28 @@ def move(
     return MonitorState(status=status, since=since, seq=transition.seq), transition
 
 
-def _since(status: Status, targets: Sequence[TargetState], policy: Policy) -> datetime | None:
-    """When the quorum was reached: the instant at which the last vote it needs began to hold."""
-    counted = (Status.DOWN, Status.DEGRADED) if status is Status.DEGRADED else (status,)
-    begun = sorted(t.vote_since for t in targets if t.vote in counted and t.vote_since is not None)
-    if not begun:
+def _since(status: Status, targets: Sequence[TargetState], policy: Policy, cause: Cause) -> datetime | None:
+    """Since when the votes make this status: the instant at which the last vote it needs began to hold.
+
+    A vote that was there long before is no reason to date a change back: what was down did not serve until a location
+    said otherwise. Another configuration, and a location that falls silent, change nothing that was before.
+    """
+    if cause is Cause.CHANGED:
         return None
+    voting = sum(1 for target in targets if target.vote in VOTING)
+    needed = min(policy.quorum, voting)
+    others = voting - needed + 1  # so many keep those who say otherwise below the quorum
+    begun: list[datetime | None] = []
     if status in (Status.DOWN, Status.DEGRADED):
-        voting = sum(1 for t in targets if t.vote in VOTING)
-        return begun[min(policy.quorum, voting, len(begun)) - 1]
-    return begun[-1]
+        begun.append(_reached(targets, {Status.DOWN, status}, needed))
+    if status in (Status.UP, Status.DEGRADED):
+        begun.append(_reached(targets, {Status.UP, status}, others))
+    if status is Status.UNKNOWN or cause is Cause.SILENCE:
+        begun.append(_reached(targets, {Status.UNKNOWN}, len(targets)))
+    return max((instant for instant in begun if instant is not None), default=None)
+
+
+def _reached(targets: Sequence[TargetState], votes: AbstractSet[Status], number: int) -> datetime | None:
+    """When so many targets, or all that do, had come to vote like that; None where none does."""
+    begun = sorted(t.vote_since for t in targets if t.vote in votes and t.vote_since is not None)
+    return begun[min(number, len(begun)) - 1] if begun else None

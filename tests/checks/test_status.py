@@ -271,6 +271,30 @@ def test_with_a_quorum_it_is_degraded_since_the_last_location_that_it_needed_wha
     assert transition.since == at(40)
 
 
+@pytest.mark.parametrize(
+    ("before", "votes", "quorum", "cause", "becomes"),
+    [
+        # What others have said for long does not end an outage before it ended.
+        (S.DOWN, [(S.UP, -900), (S.UP, 50)], 1, Cause.PROBE, (S.UP, 50)),
+        (S.DOWN, [(S.DEGRADED, -900), (S.UP, 50)], 1, Cause.PROBE, (S.DEGRADED, 50)),
+        (S.DOWN, [(S.DOWN, -900), (S.UP, -900), (S.UP, 50)], 2, Cause.PROBE, (S.UP, 50)),
+        # A location that falls silent leaves the vote when it does.
+        (S.DOWN, [(S.UP, -900), (S.UNKNOWN, 50)], 1, Cause.SILENCE, (S.UP, 50)),
+        (S.UP, [(S.DOWN, -900), (S.UNKNOWN, 50)], 2, Cause.SILENCE, (S.DOWN, 50)),
+        # Another configuration is not what was before.
+        (S.DOWN, [(S.UP, -900)], 1, Cause.CHANGED, (S.UP, 60)),
+        (S.UP, [(S.DOWN, -900), (S.UP, -900)], 1, Cause.CHANGED, (S.DOWN, 60)),
+    ],
+)
+def test_a_vote_of_long_ago_does_not_date_a_change_back(before, votes, quorum: int, cause, becomes) -> None:
+    monitor = MonitorState(status=before, since=at(-600))
+    targets = [TargetState(vote=vote, vote_since=at(seconds)) for vote, seconds in votes]
+    _, transition = advance(monitor, targets, Policy(quorum=quorum), at(60), cause=cause)
+    assert transition is not None
+    status, since = becomes
+    assert (transition.to_status, transition.since) == (status, at(since))
+
+
 def test_a_history_does_not_overlap_itself() -> None:
     monitor = MonitorState(status=S.UP, since=at(20))
     _, transition = move(monitor, S.DOWN, at(30), since=at(5), cause=Cause.PROBE)
