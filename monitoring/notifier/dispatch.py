@@ -17,6 +17,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from django import db
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from checks import clock
 from checks.store import outbox
@@ -41,34 +42,30 @@ class OutOfOrder(Exception):
 def consume(transition_: StoredTransition, store: UUID, now: datetime, *, after_gap: bool = False) -> bool:
     """Let a transition have its effect, once; False where it had it before.
 
-    Raises OutOfOrder where it does not follow the last one that was consumed. `after_gap` accepts one that skips some:
-    the store knows that those were consumed, by a configuration that is no more.
+    Raises OutOfOrder where it does not follow the last one that was consumed. `after_gap` accepts one that skips some,
+    or whose number was consumed before: one of the two stores was restored from an older copy.
     """
     try:
         with transaction.atomic():
-            last = _last_consumed(store, transition_.monitor)
-            ConsumedTransition.objects.create(
-                transition=transition_.uuid, store=store, monitor=transition_.monitor, seq=transition_.seq
-            )
-            if transition_.seq <= last or (transition_.seq != last + 1 and not after_gap):
+            last = _note(transition_, store, after_gap=after_gap)
+            if transition_.seq != last + 1 and not after_gap:
                 raise OutOfOrder(f"{transition_.slug} #{transition_.seq} does not follow #{last}")
             incidents.take_effect(transition_, store, now)
             system.resolve_incident(f"{system.DISPATCH}{transition_.monitor}", now)
     except IntegrityError:
-        if not ConsumedTransition.objects.filter(pk=transition_.uuid).exists():
-            raise
-        return False
+        if ConsumedTransition.objects.filter(pk=transition_.uuid).exists():
+            return False
+        if _consumed(store, transition_.monitor).filter(seq=transition_.seq).exists():
+            raise OutOfOrder(f"{transition_.slug} #{transition_.seq} was consumed as another one") from None
+        raise
     return True
 
 
 def consume_minimally(transition_: StoredTransition, store: UUID, now: datetime, error: Exception) -> None:
     """What is left for a transition that raises: the incident opens or ends; no rules, no templates; we say so."""
-    with transaction.atomic():
-        _, new = ConsumedTransition.objects.get_or_create(
-            transition=transition_.uuid,
-            defaults={"store": store, "monitor": transition_.monitor, "seq": transition_.seq},
-        )
-        if new:
+    try:
+        with transaction.atomic():
+            _note(transition_, store, after_gap=True)
             incidents.take_minimal_effect(transition_, now)
             what = f"{type(error).__name__} while {transition_.slug} became {transition_.to_status.value}"
             system.open_incident(
@@ -76,11 +73,28 @@ def consume_minimally(transition_: StoredTransition, store: UUID, now: datetime,
                 f"A change of status was recorded, and nobody could be told of it: {what}",
                 now,
             )
+    except IntegrityError:
+        if not ConsumedTransition.objects.filter(pk=transition_.uuid).exists():
+            raise
 
 
-def _last_consumed(store: UUID, monitor: UUID) -> int:
-    rows = ConsumedTransition.objects.filter(store=store, monitor=monitor).order_by("-seq")
-    return rows.values_list("seq", flat=True).first() or 0
+def _note(transition_: StoredTransition, store: UUID, *, after_gap: bool) -> int:
+    """Write down that a transition is consumed; the number of the last one before it. Raises IntegrityError.
+
+    `after_gap` forgets those whose numbers come again. Where this one was consumed all the same, the error undoes that.
+    """
+    rows = _consumed(store, transition_.monitor)
+    if after_gap:
+        rows.filter(seq__gte=transition_.seq).exclude(pk=transition_.uuid).delete()
+    last = rows.order_by("-seq").values_list("seq", flat=True).first() or 0
+    ConsumedTransition.objects.create(
+        transition=transition_.uuid, store=store, monitor=transition_.monitor, seq=transition_.seq
+    )
+    return last
+
+
+def _consumed(store: UUID, monitor: UUID) -> QuerySet[ConsumedTransition]:
+    return ConsumedTransition.objects.filter(store=store, monitor=monitor)
 
 
 class Dispatcher:
@@ -107,13 +121,20 @@ class Dispatcher:
                 )
             if not monitors:
                 break
-            before = count
+            before, problem = count, None
             try:
                 for monitor in monitors:
-                    count += self._drain(store, monitor)
+                    try:
+                        count += self._drain(store, monitor)
+                    except OUTAGES:
+                        raise
+                    except Exception as exc:  # noqa: BLE001 - raised once the others had their turn
+                        problem = problem or exc
             finally:
                 with self._engine.begin() as conn:
                     outbox.release_monitors(conn, self._name, monitors)
+            if problem is not None:
+                raise problem
             if count == before:
                 break  # all of them raised; the next tick tries again
         return count
@@ -122,7 +143,7 @@ class Dispatcher:
         """Consume the transitions of one monitor, in order, until none is left or one raises."""
         count = 0
         while True:
-            with self._engine.begin() as conn:
+            with reading(self._engine) as conn:
                 found = outbox.next_transition(conn, monitor)
             if found is None or not self._consume(store, found):
                 return count
@@ -163,6 +184,10 @@ class Dispatcher:
             return consume(found, store, clock.utcnow())
         except OutOfOrder as exc:
             # It is the lowest that the store has not seen consumed. What came before was, and not by this
-            # configuration: it was restored from an older copy.
-            logger.warning("%s: the configuration is older than the store.", exc, extra={"action": "transition_gap"})
+            # configuration; or another one was under its number, and the store knows nothing of that.
+            logger.warning(
+                "%s: the configuration is older than the store, or the store than the configuration.",
+                exc,
+                extra={"action": "transition_gap"},
+            )
             return consume(found, store, clock.utcnow(), after_gap=True)

@@ -152,6 +152,7 @@ class Notifier:
 
     def _tidy(self) -> None:
         delivery.withdraw_orphans()
+        system.follow_channels(clock.utcnow())
         self._slots.pool.tidy()
 
     def _listen(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:

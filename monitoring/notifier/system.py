@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from django.db import IntegrityError, transaction
 
 from checks.store import outbox
-from monitoring.models import Incident, IncidentUpdate, Notification
+from monitoring.models import Channel, Incident, IncidentUpdate, Notification
 from monitoring.notifier import incidents, messages, routing
 
 logger = logging.getLogger(__name__)
@@ -75,3 +75,13 @@ def follow_troubles(engine: sa.Engine, now: datetime) -> None:
             resolve_incident(what, now)
     for what, trouble in present.items():
         open_incident(what, trouble.message, now, since=trouble.since)
+
+
+def follow_channels(now: datetime) -> None:
+    """End the incidents of channels that were mended by hand, or deleted."""
+    prefix = f"system:{CHANNEL}"
+    broken = {str(uuid) for uuid in Channel.objects.filter(broken_since__isnull=False).values_list("pk", flat=True)}
+    open_ones = Incident.objects.filter(cause__startswith=prefix, resolved_at=None).values_list("cause", flat=True)
+    for cause in list(open_ones):
+        if cause.removeprefix(prefix) not in broken:
+            resolve_incident(cause.removeprefix("system:"), now)

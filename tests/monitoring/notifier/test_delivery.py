@@ -9,7 +9,7 @@ from checks import clock
 from checks.status import Cause, Status
 from monitoring import channels
 from monitoring.models import Channel, Incident, Notification
-from monitoring.notifier import delivery
+from monitoring.notifier import delivery, system
 from monitoring.notifier.delivery import Claimed, claim, queue_test, settle
 from monitoring.notifier.sender import Answer
 from tests.monitoring.notifier.conftest import LEASE, Story, make_channel, make_rule, statuses
@@ -252,6 +252,24 @@ def test_a_channel_that_works_again_is_called_whole_and_the_fallback_is_told(tel
     assert (chat.broken_since, chat.last_error) == (None, "")
     assert Incident.objects.get(cause=f"system:channel:{chat.pk}").resolution == "system"
     assert only(event="resolved").channel_name == "fallback"
+
+
+@pytest.mark.parametrize("mend", ["update", "delete"])
+def test_a_channel_that_was_mended_by_hand_or_deleted_is_no_trouble_any_more(down, mend):
+    now = clock.utcnow()
+    chat = Channel.objects.get()
+    Channel.objects.update(broken_since=now)
+    system.open_incident(f"{system.CHANNEL}{chat.pk}", "the channel is broken", now)
+    system.follow_channels(now)
+    assert Incident.objects.get(cause__startswith="system:").resolved_at is None
+
+    if mend == "update":
+        Channel.objects.update(broken_since=None)
+    else:
+        chat.delete()
+    system.follow_channels(now)
+
+    assert Incident.objects.get(cause__startswith="system:").resolution == "system"
 
 
 def test_a_silent_channel_is_called_broken_after_about_ten_minutes(down, attempt):

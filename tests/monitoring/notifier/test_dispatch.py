@@ -342,6 +342,24 @@ def test_a_poisoned_monitor_does_not_hold_up_the_others(dispatcher, go, sqlite_s
     assert Incident.objects.get().monitor_name == "Mail"
 
 
+def test_a_monitor_that_even_the_minimal_path_raises_for_does_not_hold_up_the_others(
+    dispatcher, go, sqlite_store, monkeypatch
+):
+    other = make_monitor(name="Mail")
+    with sqlite_store.begin() as conn:
+        publish(conn, [make_published(uuid=other.pk, slug=other.slug, name=other.name)], clock.utcnow())
+    go(Status.DOWN)
+    with sqlite_store.begin() as conn:
+        writer.put(conn, other.pk, Status.DOWN, clock.utcnow(), cause=Cause.PROBE)
+    drain = dispatcher._drain
+    monkeypatch.setattr(dispatcher, "_drain", lambda store, uuid: drain(store, uuid) if uuid == other.pk else 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        dispatcher.run()
+
+    assert Incident.objects.get().monitor_name == "Mail"
+
+
 def test_an_outage_of_the_database_is_nobodys_poison(dispatcher, go, monkeypatch):
     go(Status.DOWN)
 
@@ -373,3 +391,20 @@ def test_a_configuration_older_than_the_store_goes_on_from_where_the_store_is(di
     assert "the configuration is older than the store" in caplog.text
     assert Incident.objects.get().resolved_at is None
     assert statuses() == {"down": "pending"}
+
+
+def test_a_store_older_than_the_configuration_goes_on_although_its_numbers_come_again(
+    dispatcher, go, sqlite_store, caplog
+):
+    make_rule(make_channel(HOOK))
+    go(Status.UP)
+    dispatcher.run()
+    with sqlite_store.connect() as conn:
+        older = conn.connection.driver_connection.serialize()
+    for status in (Status.DOWN, Status.UP, Status.DOWN, Status.UP):
+        go(status)
+    dispatcher.run()
+    Incident.objects.all().delete()
+    with sqlite_store.connect() as conn:
+        conn.connection.driver_connection.deserialize(older)
+        raise NotImplementedError
