@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from uuid import uuid4
 
@@ -393,18 +395,34 @@ def test_a_configuration_older_than_the_store_goes_on_from_where_the_store_is(di
     assert statuses() == {"down": "pending"}
 
 
-def test_a_store_older_than_the_configuration_goes_on_although_its_numbers_come_again(
-    dispatcher, go, sqlite_store, caplog
+def copy(source, target):
+    """The whole of one SQLite file into another."""
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+        one.backup(other)
+
+
+@pytest.mark.parametrize("poisoned", [False, True])
+def test_a_store_restored_from_an_older_copy_goes_on_although_its_numbers_come_again(
+    dispatcher, go, tmp_path, monkeypatch, poisoned
 ):
+    file = dispatcher._engine.url.database
     make_rule(make_channel(HOOK))
     go(Status.UP)
     dispatcher.run()
-    with sqlite_store.connect() as conn:
-        older = conn.connection.driver_connection.serialize()
-    for status in (Status.DOWN, Status.UP, Status.DOWN, Status.UP):
+    copy(file, tmp_path / "older.sqlite3")
+    for status in (Status.DOWN, Status.UP):
         go(status)
     dispatcher.run()
-    Incident.objects.all().delete()
-    with sqlite_store.connect() as conn:
-        conn.connection.driver_connection.deserialize(older)
-        raise NotImplementedError
+    Notification.objects.all().delete()
+    copy(tmp_path / "older.sqlite3", file)
+
+    go(Status.DOWN)
+    if poisoned:
+        monkeypatch.setattr(routing, "matching_rules", lambda *_: 1 / 0)
+    assert sum(dispatcher.run() for _ in range(3)) == 1
+
+    assert Incident.objects.filter(cause="down", resolved_at=None).count() == 1
+    assert statuses() == {"system" if poisoned else "down": "pending"}
+    go(Status.UP)
+    assert dispatcher.run() == 1
+    assert not Incident.objects.filter(resolved_at=None).exists()
