@@ -169,3 +169,23 @@ def test_no_child_outlives_a_notifier_that_is_killed(sqlite_installation, receiv
     gone, _ = psutil.wait_procs(children, timeout=2)
 
     assert len(gone) == len(children)
+
+
+def test_a_channel_that_hangs_does_not_hold_up_the_others(sqlite_installation, receiver):
+    names = ["hang", "a", "b", "c", "d"]
+    receiver.modes["/hang"] = "hang"
+    make_rule(*(make_channel(receiver.url(name), name=name) for name in names))
+    monitors = watch(4)
+    sqlite_installation.notifier()
+    put([monitors[0].pk], Status.DOWN)
+    receiver.wait_for(5, seconds=20)  # the children are warm now, and one of them is stuck
+
+    began = time.monotonic()
+    put([monitor.pk for monitor in monitors[1:]], Status.DOWN)
+    wait_until(lambda: well(receiver) == 16, within=20, what="every message to a channel that works has arrived")
+
+    assert max(request.at for request in receiver.requests if request.path != "/hang") - began < 5
+
+
+def well(receiver: Receiver) -> int:
+    return sum(request.path != "/hang" for request in receiver.requests)
