@@ -1,4 +1,4 @@
-"""What `manage.py` does before Django loads: the environment that the arguments mean, and the worker, which needs none.
+"""What `manage.py` does before Django loads: the environment that the arguments mean, and `up` and the worker, which need none.
 
 Exit status 78 is the configuration's fault: the environment, the configuration file or a database's schema.
 """
@@ -64,12 +64,15 @@ def main(argv: Sequence[str]) -> int:
     os.umask(0o077)  # the data directory holds keys and what people said: it is nobody else's
     try:
         _set_environment(argv)
+        if argv[1:2] == ["up"]:
+            from monitoring.up import main as run_up
+
+            return run_up(list(argv[2:]))
         if argv[1:2] == ["worker"]:
             # A worker knows nothing of Django: it starts in a third of the time and half the memory.
             from checks.worker_process import main as run_worker
 
-            status = run_worker(list(argv[2:]))
-            _leave_at_once(status)
+            _leave_at_once(run_worker(list(argv[2:])))
         from django.core.management import execute_from_command_line
 
         execute_from_command_line(list(argv))

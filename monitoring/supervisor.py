@@ -136,8 +136,7 @@ class Supervisor:
             )
         if now >= child.start_at:
             # A process group of its own: Ctrl-C reaches this process alone, which then stops its children in order.
-            environment = {**os.environ, "STILLUP_PARENT_PID": str(os.getpid())}  # checks.process.die_with_parent
-            child.process = subprocess.Popen(child.command, env=environment, process_group=0)  # noqa: S603 - our own
+            child.process = subprocess.Popen(child.command, env=environment(), process_group=0)  # noqa: S603 - our own
             child.started_at = now
             logger.info(
                 "%s started as process %d",
@@ -165,6 +164,11 @@ class Supervisor:
                 process.kill()
                 process.wait()
         logger.info("stopped", extra={"action": "stopped"})
+
+
+def environment() -> dict[str, str]:
+    """The environment of a child, which shall die with this process (`checks.process.die_with_parent`)."""
+    return {**os.environ, "STILLUP_PARENT_PID": str(os.getpid())}
 
 
 def describe(status: int) -> str:

@@ -1,30 +1,39 @@
-"""Applies the configuration file again when it changed. For `up`, which calls `poll` about once a second."""
+"""Has the configuration file applied again when it changed. For `up`, which calls `poll` a few times a second.
+
+Loads no Django: what applies the file is another process.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
-
-from django.db import DatabaseError, connections
+from typing import Protocol
 
 from checks import clock
-from monitoring.config.apply import Refused, apply_file
-
-logger = logging.getLogger(__name__)
+from checks.process import WRONG_CONFIGURATION
 
 SETTLED = 1.0  # seconds for which a file must have been left alone: an editor writes in several steps
 
 _Stamp = tuple[int, int, int]
 
 
-class ConfigWatch:
-    """A watched file. It was applied at the start; what is there now counts as known."""
+class Applying(Protocol):
+    """An attempt to apply the file, as a `subprocess.Popen` is one."""
 
-    def __init__(self, path: Path) -> None:
+    def poll(self) -> int | None:
+        """Its exit status; None while it goes on."""
+
+
+class ConfigWatch:
+    """A watched file. What is there when the watch begins counts as known; `apply` begins an attempt to apply it."""
+
+    def __init__(self, path: Path, apply: Callable[[Path], Applying]) -> None:
         self._path = path
+        self._apply = apply
         self._known = self._seen = self._stamp()
         self._seen_at = clock.monotonic()
+        self._applying: tuple[Applying, _Stamp] | None = None
 
     def _stamp(self) -> _Stamp | None:
         """What changes when the file does; None while it is not there, as in the middle of some editors' saving."""
@@ -35,25 +44,25 @@ class ConfigWatch:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def poll(self) -> bool:
-        """Whether the file was applied now. What can't be applied is logged, and the running configuration stays."""
+        """Whether the file was applied now. Of one that is refused nothing more is heard until it changes again."""
+        if self._applying is not None:
+            return self._follow(*self._applying)
         stamp, now = self._stamp(), clock.monotonic()
         if stamp != self._seen:
             self._seen, self._seen_at = stamp, now
         if stamp is None or stamp == self._known or now - self._seen_at < SETTLED:
             return False
-        try:
-            apply_file(self._path, cautious=True)
-        except Refused as exc:
+        self._applying = (self._apply(self._path), stamp)
+        return self._follow(*self._applying)
+
+    def _follow(self, applying: Applying, stamp: _Stamp) -> bool:
+        status = applying.poll()
+        if status is None:
+            return False
+        self._applying = None
+        if status in (0, WRONG_CONFIGURATION):
             self._known = stamp
-            extra = {"action": "config_refused", "path": str(self._path)}
-            logger.error("The changed configuration is refused, the running one stays:\n%s", exc, extra=extra)  # noqa: TRY400 - a mistake in a file needs no traceback
-            return False
-        except DatabaseError:
-            # Not the file's fault: it is tried again at the next poll.
-            logger.exception("The changed configuration could not be applied yet.", extra={"action": "config_waiting"})
-            self._seen_at = now
-            return False
-        finally:
-            connections.close_all()  # the parent of all processes keeps no connection of its own
-        self._known = stamp
-        return True
+        else:
+            # Not the file's fault: it is tried again.
+            self._seen_at = clock.monotonic()
+        return status == 0

@@ -6,13 +6,14 @@ import json
 import re
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.journeys.conftest import StartStack
-from tests.journeys.ports import accepts
-from tests.journeys.stack import ROLES, manage, wait_until
+from tests.journeys.ports import accepts, free_port
+from tests.journeys.stack import ROLES, environment, manage, wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
@@ -93,7 +94,7 @@ def test_a_signal_to_stop_ends_everything_in_time(start_stack: StartStack, numbe
 def test_a_second_up_on_the_same_data_is_refused_with_the_number_of_the_first(start_stack: StartStack) -> None:
     stack = start_stack()
     assert stack.process is not None
-    second = stack.manage("up", "--port", "1")
+    second = stack.manage("up", "--port", str(stack.port))
     assert second.returncode == 78
     assert f"process {stack.process.pid}" in second.stderr
     assert "Traceback" not in second.stderr
@@ -125,15 +126,15 @@ def test_a_wrong_configuration_stops_the_start_with_every_mistake_named(start_st
     stack.start()
 
 
-def test_a_wrong_environment_stops_the_start_with_a_sentence(start_stack: StartStack) -> None:
-    stack = start_stack()
+def test_a_wrong_environment_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+    env = environment(tmp_path / "data")
     for name, value in (
         ("STILLUP_DATABASE_URL", "mysql://localhost/x"),
         ("STILLUP_BASE_URL", "status.example.org"),
         ("STILLUP_LOG_FORMAT", "xml"),
         ("STILLUP_SECRET_KEY_FILE", "/nowhere/secret"),
     ):
-        done = manage("up", "--port", str(stack.port), env={**stack.env, name: value})
+        done = manage("up", "--port", str(free_port()), env={**env, name: value})
         assert done.returncode == 78, (name, done.stderr)
         assert name in done.stderr
         assert "Traceback" not in done.stderr

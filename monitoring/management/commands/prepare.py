@@ -22,6 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         logs.configure("prepare")
+        process.die_with_parent()
         try:
             preparation.check_system(self)
             account = preparation.prepare(options["config"])

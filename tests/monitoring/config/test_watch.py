@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from django.db import DatabaseError, OperationalError
 
 from checks import clock
-from monitoring.config import watch as watching
-from monitoring.config.apply import apply_file
+from checks.process import WRONG_CONFIGURATION
+from monitoring.config.apply import Refused, apply_file
 from monitoring.config.watch import ConfigWatch
 from monitoring.models import Monitor
 
@@ -39,15 +38,46 @@ def moving(monkeypatch: pytest.MonkeyPatch) -> Time:
     return moving
 
 
+class Applied:
+    """An attempt that has ended, as the command's process would have."""
+
+    def __init__(self, path: Path) -> None:
+        self.said = ""
+        try:
+            apply_file(path, cautious=True)
+            self.status = 0
+        except Refused as exc:
+            self.said, self.status = str(exc), WRONG_CONFIGURATION
+        except DatabaseError as exc:
+            self.said, self.status = str(exc), 75
+
+    def poll(self) -> int:
+        return self.status
+
+
+class Attempts:
+    """Applies the file, and remembers how that ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[Applied] = []
+
+    def __call__(self, path: Path) -> Applied:
+        self.ended.append(Applied(path))
+        return self.ended[-1]
+
+
 @pytest.fixture
-def watched(tmp_path: Path, moving: Time, published_to_sqlite: sa.Engine, monkeypatch: Any) -> Iterator[ConfigWatch]:
+def attempts() -> Attempts:
+    return Attempts()
+
+
+@pytest.fixture
+def watched(tmp_path: Path, moving: Time, published_to_sqlite: sa.Engine, attempts: Attempts) -> ConfigWatch:
     """A file that was applied and is watched."""
-    # The test's own transaction lives in the connection that the watch would close.
-    monkeypatch.setattr(watching.connections, "close_all", lambda: None)
     path = tmp_path / "config.yaml"
     path.write_text(A)
     apply_file(path)
-    return ConfigWatch(path)
+    return ConfigWatch(path, attempts)
 
 
 def write(path: Path, text: str) -> None:
@@ -91,18 +121,16 @@ def test_a_file_that_is_still_being_written_is_waited_for(watched: ConfigWatch, 
 
 
 def test_a_wrong_file_is_refused_once_and_the_running_configuration_stays(
-    watched: ConfigWatch, path: Path, moving: Time, caplog: pytest.LogCaptureFixture
+    watched: ConfigWatch, path: Path, moving: Time, attempts: Attempts
 ) -> None:
     write(path, B.replace("kind: tcp, address: 'b", "kind: tpc, address: 'b"))
     watched.poll()
     moving.pass_by(1)
-    with caplog.at_level(logging.ERROR):
-        assert not watched.poll()
-        assert not watched.poll()
+    assert not watched.poll()
+    assert not watched.poll()
     assert slugs() == ["a"]
-    [record] = caplog.records
-    assert record.action == "config_refused"
-    assert f"{path}:3:21: monitors[1].kind: unknown kind 'tpc'; did you mean tcp?" in record.getMessage()
+    [refused] = attempts.ended
+    assert f"{path}:3:21: monitors[1].kind: unknown kind 'tpc'; did you mean tcp?" in refused.said
     write(path, B)
     watched.poll()
     moving.pass_by(1)
@@ -137,8 +165,6 @@ def test_a_file_that_was_cut_off_does_not_retire_most_of_the_monitors(
 def test_a_database_that_is_away_is_tried_again(
     watched: ConfigWatch, path: Path, moving: Time, monkeypatch: Any
 ) -> None:
-    from django.db import OperationalError
-
     def fail(*_: Any, **__: Any) -> None:
         raise OperationalError("database is locked")
 
@@ -146,8 +172,37 @@ def test_a_database_that_is_away_is_tried_again(
     watched.poll()
     moving.pass_by(1)
     with monkeypatch.context() as patch:
-        patch.setattr(watching, "apply_file", fail)
+        patch.setitem(globals(), "apply_file", fail)
         assert not watched.poll()
     moving.pass_by(1)
     assert watched.poll()
     assert slugs() == ["a", "b"]
+
+
+def test_nothing_else_begins_while_an_attempt_goes_on(path: Path, moving: Time) -> None:
+    class Slow:
+        status: int | None = None
+
+        def poll(self) -> int | None:
+            return self.status
+
+    begun: list[Slow] = []
+
+    def begin(_: Path) -> Slow:
+        begun.append(Slow())
+        return begun[-1]
+
+    path.write_text(A)
+    watch = ConfigWatch(path, begin)
+    write(path, B)
+    for _ in range(5):
+        assert not watch.poll()
+        moving.pass_by(1)
+    assert len(begun) == 1
+    write(path, A)  # while it goes on
+    begun[0].status = 0
+    assert watch.poll()
+    assert not watch.poll()
+    moving.pass_by(1)
+    assert not watch.poll()
+    assert len(begun) == 2
