@@ -97,16 +97,39 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
         seen.failure = Failure(reason=Reason.NO_MEMORY, message="this machine is out of memory", phase=watch.phase)
     except OSError as exc:
         seen.failure = from_os_error(exc, watch.phase)
-    except Exception as exc:
-        logger.exception("probe of %s raised", spec.slug, extra={"action": "probe_bug", "monitor": spec.slug})
-        message = f"the probe itself failed: {type(exc).__name__}"
-        seen.failure = Failure(reason=Reason.BUG, message=message, phase=watch.phase)
+    except Exception as exc:  # noqa: BLE001 - logged by `_bug`
+        seen.failure = _bug(spec, exc, watch.phase)
     seen.complete = seen.complete and (seen.failure is None or seen.failure.reason is Reason.EXPECTATION)
     latency = watch.last_ns - watch.started_ns if seen.complete else None
-    result = judge(
-        spec, seen, Result(outcome=Outcome.UP, started_at=started_at, latency_ns=latency, phases=watch.phases)
-    )
+    draft = Result(outcome=Outcome.UP, started_at=started_at, latency_ns=latency, phases=watch.phases)
+    try:
+        result = judge(spec, seen, draft)
+        if result.failure is not None and not spec.invert and _blames_our_loop(spec, result.failure, context):
+            result = replace(result, outcome=Outcome.UNKNOWN, latency_ns=None, failure=_late(context))
+    except Exception as exc:  # noqa: BLE001 - logged by `_bug`
+        result = replace(draft, outcome=Outcome.UNKNOWN, failure=_bug(spec, exc, watch.phase))
     return result if result.outcome is Outcome.UP and not context.explain else _explained(spec, seen, result)
+
+
+def _bug(spec: ProbedSpec, exc: Exception, phase: str) -> Failure:
+    logger.error("probe of %s raised", spec.slug, exc_info=exc, extra={"action": "probe_bug", "monitor": spec.slug})
+    return Failure(reason=Reason.BUG, message=f"the probe itself failed: {type(exc).__name__}", phase=phase)
+
+
+def _blames_our_loop(spec: ProbedSpec, failure: Failure, context: ProbeContext) -> bool:
+    """Whether it was too slow for an expectation while it may have been our own loop that was."""
+    if failure.reason is not Reason.EXPECTATION or failure.expectation is None:
+        return False
+    return expect.parse(failure.expectation, spec.subjects).subject.name in TIMINGS and _is_late(spec, context)
+
+
+def _is_late(spec: ProbedSpec, context: ProbeContext) -> bool:
+    return context.lag() > spec.timeout / 5
+
+
+def _late(context: ProbeContext) -> Failure:
+    message = f"no verdict: this worker's own loop was {context.lag():.1f} s late"
+    return Failure(reason=Reason.LOOP_LATE, message=message, phase=context.stopwatch.phase)
 
 
 def _explained(spec: ProbedSpec, seen: Observation, result: Result) -> Result:
@@ -126,10 +149,9 @@ def _explained(spec: ProbedSpec, seen: Observation, result: Result) -> Result:
 
 
 def _timed_out(spec: ProbedSpec, context: ProbeContext) -> Failure:
-    watch, phase, lag = context.stopwatch, context.stopwatch.phase, context.lag()
-    if lag > spec.timeout / 5:
-        message = f"no verdict: this worker's own loop was {lag:.1f} s late"
-        return Failure(reason=Reason.LOOP_LATE, message=message, phase=phase)
+    watch, phase = context.stopwatch, context.stopwatch.phase
+    if _is_late(spec, context):
+        return _late(context)
     if phase == "dns" and context.resources.resolver.is_silent(watch.started_ns / 1e9):
         message = "this machine's name servers do not answer"
         return Failure(reason=Reason.NO_RESOLVER, message=message, phase=phase)

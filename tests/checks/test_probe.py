@@ -121,6 +121,23 @@ def test_a_timeout_while_our_own_loop_is_late_is_unknown():
     assert run_with(_hang, lag=lambda: 0.01).outcome is Outcome.DOWN
 
 
+@pytest.mark.parametrize("lines", [{"expect": ["latency < 0ms"]}, {"degraded": ["connect < 0ms"]}])
+def test_an_answer_that_was_slow_while_our_own_loop_was_late_is_unknown(lines):
+    spec = make_spec(timeout="100ms", **lines)
+    facts = {"status": 200}
+    late = run_with(reports(**facts), spec, lag=lambda: 0.05)
+    assert (late.outcome, late.failure.reason, late.latency_ns) == (Outcome.UNKNOWN, Reason.LOOP_LATE, None)
+    assert run_with(reports(**facts), spec, lag=lambda: 0.01).outcome in (Outcome.DOWN, Outcome.DEGRADED)
+    assert run_with(reports(status=500), SPEC, lag=lambda: 0.05).outcome is Outcome.DOWN, "that is no matter of time"
+
+
+def test_a_judgement_that_raises_is_our_own_fault(monkeypatch, caplog):
+    monkeypatch.setattr("checks.expect.first_unmet", lambda *_: 1 / 0)
+    result = run_with(reports(status=200))
+    assert (result.outcome, result.failure.reason) == (Outcome.UNKNOWN, Reason.BUG)
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_evidence_that_can_not_be_gathered_costs_no_result(caplog):
     async def probe(_spec, context):
         context.seen.explain = lambda: 1 / 0
