@@ -5,7 +5,7 @@ Everything arrives in batches and may arrive twice, late, or out of order: only 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -134,10 +134,8 @@ def _write_targets(
 ) -> set[UUID]:
     """Make, change and remove targets; returns the monitors that have other locations, or another quorum, than before."""
     existing: dict[tuple[UUID, str], sa.Row[Any]] = {}
-    for begin in range(0, len(changed), CHUNK):
-        uuids = [monitor.uuid for monitor in changed[begin : begin + CHUNK]]
-        found = lock_targets(conn, target.c.monitor.in_(uuids))
-        existing.update(((row.monitor, row.location), row) for row in found)
+    for row in _lock_targets_of(conn, changed):
+        existing[row.monitor, row.location] = row
     wanted = {(monitor.uuid, place): monitor for monitor in changed for place in monitor.places}
     gone = [row.id for key, row in existing.items() if key not in wanted]
     new = [_new_target(monitor, place, now) for (_, place), monitor in _missing(wanted, existing)]
@@ -155,6 +153,20 @@ def _write_targets(
         conn.execute(target.update().where(target.c.id == sa.bindparam("of")), updates)
     moved = {key[0] for key in existing if key not in wanted} | {values["monitor"] for values in new}
     return moved | {monitor.uuid for monitor in changed if rows[monitor.uuid].quorum != monitor.policy.quorum}
+
+
+def _lock_targets_of(conn: sa.Connection, changed: Sequence[PublishedMonitor]) -> Iterator[sa.Row[Any]]:
+    """The locked targets of many monitors, in one order over all of them: else a recorder and we would wait in a circle.
+
+    The monitors are locked, so that nobody adds one meanwhile.
+    """
+    ids: list[int] = []
+    for begin in range(0, len(changed), CHUNK):
+        uuids = [monitor.uuid for monitor in changed[begin : begin + CHUNK]]
+        ids += conn.execute(sa.select(target.c.id).where(target.c.monitor.in_(uuids))).scalars()
+    ids.sort()
+    for begin in range(0, len(ids), CHUNK):
+        yield from lock_targets(conn, target.c.id.in_(ids[begin : begin + CHUNK]))
 
 
 def _missing(

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from checks.result import Outcome
 from checks.status import Policy, Status
+from checks.store import publishing
 from checks.store.engine import reading
 from checks.store.outbox import claim_monitors, mark_consumed, next_transition
 from checks.store.publishing import prune_tombstones, publish, revisions
@@ -52,6 +53,23 @@ def test_a_new_monitor_is_pending_with_a_target_in_each_of_its_places(store):
         assert (row.spec, row.source, row.active, row.revision) == (monitor.spec, "probed", True, 1)
         assert NOON <= row.next_due_at < at(10)
     assert history(store, monitor) == []
+
+
+def test_the_targets_of_many_monitors_are_locked_in_the_order_in_which_recorders_lock_them(store, monkeypatch):
+    monitors = [make_published() for _ in range(7)]
+    for monitor in monitors:
+        with store.begin() as conn:
+            publish(conn, [monitor], NOON)
+    locked, lock = [], publishing.lock_targets
+    monkeypatch.setattr(publishing, "CHUNK", 2)
+    monkeypatch.setattr(publishing, "lock_targets", lambda *args: locked.append(rows_ := lock(*args)) or rows_)
+
+    with store.begin() as conn:
+        publish(conn, [replace(monitor, revision=2, interval=7.0) for monitor in monitors], LATER)
+
+    ids = [row.id for found in locked for row in found]
+    assert len(ids) == 7
+    assert ids == sorted(ids)
 
 
 def test_a_target_never_gets_the_number_of_one_that_is_gone(store):
