@@ -82,6 +82,7 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(
         url.set(drivername="sqlite+pysqlite"),
         connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
+        hide_parameters=True,  # an error is logged: with the body of a ping, or its code, which is a secret
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -108,6 +109,7 @@ def _open_postgresql(url: sa.URL) -> sa.Engine:
     return sa.create_engine(
         url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
         connect_args=settings,
+        hide_parameters=True,  # as above
         isolation_level="READ COMMITTED",  # whoever waited for a lock sees what its holder committed
         pool_pre_ping=True,
         pool_recycle=1800,

@@ -137,6 +137,16 @@ def test_an_exception_undoes_the_whole_transaction(store):
         assert conn.execute(sa.select(trouble)).all() == []
 
 
+def test_an_error_tells_nothing_of_what_was_written(store):
+    with store.begin() as conn:
+        put_trouble(conn, "a")
+
+    with pytest.raises(exc.IntegrityError) as raised, store.begin() as conn:
+        conn.execute(trouble.insert().values(what="a", message="s3cret", since=NOON, seen_at=NOON))
+
+    assert "s3cret" not in str(raised.value)
+
+
 def test_the_clock_of_a_store_on_this_machine_is_not_ahead(store):
     assert abs(measure_offset(store)) < 0.5
 
