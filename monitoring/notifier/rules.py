@@ -28,7 +28,8 @@ def matches(match: Mapping[str, Any], monitor: Matched) -> bool:
     Raises RuleProblem where `match` has another form.
     """
     if not isinstance(match, Mapping) or not all(
-        key in KEYS and isinstance(value, list | tuple) for key, value in match.items()
+        key in KEYS and isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+        for key, value in match.items()
     ):
         raise RuleProblem(f"its match is {match!r}; allowed: lists of {', '.join(KEYS)}")
     tags, monitors, kinds = (match.get(key) for key in KEYS)

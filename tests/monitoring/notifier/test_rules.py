@@ -27,7 +27,7 @@ def test_a_rule_matches_when_every_list_that_is_given_holds_the_monitor(match, e
     assert matches(match, SHOP) is expected
 
 
-@pytest.mark.parametrize("match", [None, "prod", ["prod"], {"tag": ["prod"]}, {"tags": "prod"}])
+@pytest.mark.parametrize("match", [None, "prod", ["prod"], {"tag": ["prod"]}, {"tags": "prod"}, {"tags": [["prod"]]}])
 def test_a_match_of_another_form_is_named_as_a_problem(match):
     with pytest.raises(RuleProblem, match="allowed: lists of tags, monitors, kinds"):
         matches(match, SHOP)
