@@ -135,8 +135,19 @@ class Supervisor:
                 extra={"action": "child_died", "role": child.role, "status": status},
             )
         if now >= child.start_at:
-            # A process group of its own: Ctrl-C reaches this process alone, which then stops its children in order.
-            child.process = subprocess.Popen(child.command, env=environment(), process_group=0)  # noqa: S603 - our own
+            try:
+                # A process group of its own: Ctrl-C reaches this process alone, which then stops its children in order.
+                child.process = subprocess.Popen(child.command, env=environment(), process_group=0)  # noqa: S603 - ours
+            except OSError as exc:  # no memory, no process number: it would be worse to end the others too
+                child.start_at = now + PAUSES[-1]
+                logger.error(  # noqa: TRY400 - the traceback says nothing
+                    "%s can't be started: %s; trying again in %g s",
+                    child.role,
+                    exc.strerror,
+                    PAUSES[-1],
+                    extra={"action": "child_failed", "role": child.role},
+                )
+                return
             child.started_at = now
             logger.info(
                 "%s started as process %d",
