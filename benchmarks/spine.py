@@ -46,21 +46,26 @@ def rows(data: Path, statement: str, *values: object) -> list[tuple[int, ...]]:
         return conn.execute(statement, values).fetchall()
 
 
-def cpu_seconds(up: psutil.Process) -> float:
-    """User and system time of everything below `up`, of what it has already buried too."""
-    total = 0.0
-    for process in up.children(recursive=True):
-        times = process.cpu_times()
-        total += times.user + times.system + times.children_user + times.children_system
+def role_of(process: psutil.Process) -> str:
+    return next((word for word in process.cmdline() if word in ROLES), "other")
+
+
+def cpu_seconds(up: psutil.Process) -> dict[str, float]:
+    """User and system time of each process below `up`, with that of the children it has buried."""
+    total: dict[str, float] = {}
+    for child in up.children():
+        for process in (child, *child.children(recursive=True)):
+            times = process.cpu_times()
+            spent = times.user + times.system + times.children_user + times.children_system
+            total[role_of(child)] = total.get(role_of(child), 0.0) + spent
     return total
 
 
 def memory_mib(up: psutil.Process) -> dict[str, float]:
     found = {"up": up.memory_info().rss / 2**20}
     for process in up.children():
-        role = next((word for word in process.cmdline() if word in ROLES), "other")
         below = sum(child.memory_info().rss for child in process.children(recursive=True))
-        found[role] = (process.memory_info().rss + below) / 2**20
+        found[role_of(process)] = (process.memory_info().rss + below) / 2**20
     return found
 
 
@@ -137,10 +142,16 @@ def observe(up: psutil.Process, data: Path, options: argparse.Namespace) -> dict
             return False
 
     wait_for("every monitor was probed once", all_probed, 60 + 3 * options.interval)
+    # The window is one of a day like others: the first change of every monitor's status was handled before it.
+    waiting = "SELECT count(*) FROM monitor_state WHERE seq > consumed_seq"
+    first = time.monotonic()
+    wait_for("the first transitions were consumed", lambda: rows(data, waiting)[0][0] == 0, 300)
+    consumed = time.monotonic() - first
     time.sleep(options.interval)
     before, begun = cpu_seconds(up), time.time()
     time.sleep(options.seconds)
-    ended, cpu = time.time(), cpu_seconds(up) - before
+    ended, after = time.time(), cpu_seconds(up)
+    cpu = {role: seconds - before.get(role, 0.0) for role, seconds in after.items()}
     memory = memory_mib(up)
     time.sleep(3)  # what started in the window is recorded by now
     start, end = int(begun * 1e6), int(ended * 1e6)
@@ -162,13 +173,15 @@ def observe(up: psutil.Process, data: Path, options: argparse.Namespace) -> dict
         "memory": memory,
         "rows": {name: count for name in tables if (count := rows(data, f"SELECT count(*) FROM {name}")[0][0])},
         "elapsed": ended - begun,
+        "consumed": consumed,
     }
 
 
 def report(figures, options, *, seen: int, recorded: int, stopped: int) -> int:
     due = options.monitors * figures["elapsed"] / options.interval
     share = figures["on time"] / max(due, figures["probes"])
-    per_probe = figures["cpu"] / max(1, figures["probes"]) * 1e6
+    shares = {role: seconds / max(1, figures["probes"]) * 1e6 for role, seconds in figures["cpu"].items()}
+    per_probe = sum(shares.values())
     three = sum(figures["memory"].get(role, 0.0) for role in ROLES)
     print(
         f"{options.monitors} http monitors every {options.interval} s for {figures['elapsed']:.1f} s, {os.cpu_count()} cores"
@@ -180,8 +193,10 @@ def report(figures, options, *, seen: int, recorded: int, stopped: int) -> int:
         f"started within 1 s      {share:.2%} (wanted {WANTED['on time']:.1%}); the latest {figures['latest']:.3f} s late"
     )
     print(f"CPU a probe             {per_probe:.0f} us over all processes (wanted at most {WANTED['CPU']})")
+    print("  of which              " + ", ".join(f"{role} {micros:.0f} us" for role, micros in shares.items()))
     print("memory                  " + ", ".join(f"{role} {mib:.0f} MB" for role, mib in figures["memory"].items()))
     print(f"  the three together    {three:.0f} MB (wanted at most {WANTED['memory']})")
+    print(f"first transitions       consumed {figures['consumed']:.1f} s after the last monitor was first probed")
     print("rows                    " + ", ".join(f"{name} {count}" for name, count in figures["rows"].items()))
     print(f"seen by the server      {seen}, recorded {recorded}")
     faults = []
