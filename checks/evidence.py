@@ -21,6 +21,7 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNOREC
 _TEXT_CODEC = re.compile(
     r"(?:utf|iso|windows|cp|koi8|latin|shift|sjis|euc|gb|big5|us-ascii|ascii|mac|tis|ks)[\w.:-]*", re.IGNORECASE
 )
+_UNKEPT = re.compile("[\0\ud800-\udfff]")
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -79,9 +80,10 @@ def _values(option: Any) -> Iterable[Any]:
 
 
 def without(value: Any, secrets: tuple[str, ...]) -> Any:
-    """A JSON value in which every secret is replaced by dots."""
+    """A JSON value in which every secret is replaced by dots, and what PostgreSQL keeps in no text by a mark."""
     match value:
         case str():
+            value = _UNKEPT.sub("\N{REPLACEMENT CHARACTER}", value)
             for secret in secrets:
                 value = value.replace(secret, REDACTED)
             return value

@@ -140,9 +140,9 @@ def _explained(spec: ProbedSpec, seen: Observation, result: Result) -> Result:
             evidence |= seen.explain()
         secrets = secrets_of(spec)
         failure = result.failure
-        if secrets and failure is not None:
+        if failure is not None:
             failure = Failure.from_dict(without(failure.as_dict(), secrets))
-        return replace(result, failure=failure, evidence=without(evidence, secrets) if secrets else evidence)
+        return replace(result, failure=failure, evidence=without(evidence, secrets))
     except Exception:
         logger.exception("evidence of %s is lost", spec.slug, extra={"action": "probe_bug", "monitor": spec.slug})
         return replace(result, evidence={})

@@ -138,6 +138,18 @@ def test_a_judgement_that_raises_is_our_own_fault(monkeypatch, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_what_no_database_keeps_is_taken_out_of_the_words_of_a_target():
+    """A certificate can be for `a\\0b`; PostgreSQL would refuse the result, and the outage would never be seen."""
+
+    async def probe(_spec, context):
+        context.seen.evidence["names"] = ["a\0b", "\ud800"]
+        raise ProbeFailure(Failure(reason=Reason.CERTIFICATE, message="the certificate is for a\0b"))
+
+    result = run_with(probe)
+    assert result.failure.message == "the certificate is for a\N{REPLACEMENT CHARACTER}b"
+    assert result.evidence == {"names": ["a\N{REPLACEMENT CHARACTER}b", "\N{REPLACEMENT CHARACTER}"]}
+
+
 def test_evidence_that_can_not_be_gathered_costs_no_result(caplog):
     async def probe(_spec, context):
         context.seen.explain = lambda: 1 / 0
