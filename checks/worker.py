@@ -89,6 +89,7 @@ class Worker:
         self._resources = resources
         self._specs = Specs(secretbox)
         self._flights: dict[int, Flight] = {}
+        self._untaken: Sequence[Claimed] = ()  # claimed, and not in `_flights` yet
         self._late_from = 0.0  # when the next late target may start, by the loop's clock
         self._freed = asyncio.Event()
         self._hot = hot
@@ -144,6 +145,7 @@ class Worker:
                     continue
                 for claimed in found.claimed:
                     self._take(claimed, found.now)
+                self._untaken = ()
                 wait = self._until_next(found, full=len(found.claimed) == free)
                 await asyncio.sleep(wait)
             else:
@@ -172,6 +174,7 @@ class Worker:
             unknown = self._specs.unknown(claimed)
             found = claims.specs(conn, unknown) if unknown else {}
             next_due = claims.next_due(conn, self._location)
+        self._untaken = claimed  # told to stop this instant, nobody takes them
         self._specs.learn(found)
         return Claim(claimed, next_due, now)
 
@@ -288,8 +291,9 @@ class Worker:
         logger.info("stopped: %d claims given back", len(given_back), extra={"action": "stopped"})
 
     def _release_now(self, given_back: Collection[Claimed]) -> None:
+        """On the hot thread, so after a claim that was still running there."""
         with self._engine.begin() as conn:
-            claims.release(conn, worker=self._name, claims=given_back)
+            claims.release(conn, worker=self._name, claims=[*given_back, *self._untaken])
 
 
 def _unreadable(problem: str) -> Result:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -14,8 +15,11 @@ import pytest
 import sqlalchemy as sa
 
 from checks import worker_process
-from checks.process import WRONG_CONFIGURATION
+from checks.lane import Lane
+from checks.network import Resources
+from checks.process import WRONG_CONFIGURATION, Watchdog
 from checks.store.schema import trouble
+from checks.worker import Claim
 from tests.checks.workers import (
     ROOT,
     Worker,
@@ -66,6 +70,44 @@ def test_a_worker_that_is_told_to_stop_gives_back_what_it_cuts_off(
     cut_off = next(row for row in targets(store) if row.last_result_at is None)
     assert (cut_off.leased_by, cut_off.vote) == (None, "pending")
     assert statuses(store) == {"up", "pending"}
+
+
+def test_a_worker_that_is_told_to_stop_while_it_claims_gives_that_back(sqlite_store: sa.Engine) -> None:
+    publish(sqlite_store, *[monitor_of(url="http://127.0.0.1:9/") for _ in range(3)])
+    make_all_due(sqlite_store)
+
+    async def main() -> None:
+        loop, stop, watchdog = asyncio.get_running_loop(), asyncio.Event(), Watchdog()
+        hot, house = Lane("hot", watchdog), Lane("house-keeping", watchdog)
+        worker = worker_process.Worker(
+            sqlite_store,
+            name="w1",
+            location="local",
+            slots=10,
+            lease=timedelta(seconds=30),
+            hot=hot,
+            house=house,
+            resources=Resources.open(),
+            secretbox=lambda: pytest.fail("nothing is sealed"),
+            watchdog=watchdog,
+        )
+        claim = worker._claim_now
+
+        def claim_slowly(limit: int) -> Claim:
+            found = claim(limit)
+            assert len(found.claimed) == 3
+            loop.call_soon_threadsafe(stop.set)
+            time.sleep(0.3)
+            return found
+
+        worker._claim_now = claim_slowly  # type: ignore[method-assign]
+        await worker.run(stop)
+        hot.close()
+        house.close()
+
+    asyncio.run(main())
+
+    assert {row.leased_by for row in targets(sqlite_store)} == {None}
 
 
 def test_another_worker_takes_over_from_one_that_is_killed(store: sa.Engine, store_url: str, tmp_path: Path) -> None:
