@@ -81,7 +81,10 @@ def template(database: str) -> tuple[Path, str]:
 class Stack:
     """A running installation. Leave the block, and it must have stopped cleanly with nothing left behind."""
 
-    def __init__(self, directory: Path, database: str, config: str = "", *, lease: str = "2s", **env: str) -> None:
+    def __init__(
+        self, directory: Path, database: str, config: str = "", *, lease: str = "2s", fresh: bool = False, **env: str
+    ) -> None:
+        """In `directory`, on `database`; `fresh` begins with neither a data directory nor tables."""
         self.directory = directory
         self.data = directory / "data"
         self.port = free_port()
@@ -89,12 +92,12 @@ class Stack:
         self.config = directory / "config.yaml"
         self.lease = lease
         self._log = directory / "log"
-        prepared, name = template(database)
-        shutil.copytree(prepared, self.data)
-        self.database = ""
-        if name:
-            server = postgres.server()
-            self.database = server.url(server.create_database(template=name, prefix="stack"))
+        self.database = postgres.fresh_database() if fresh and database == "postgresql" else ""
+        if not fresh:
+            prepared, name = template(database)
+            shutil.copytree(prepared, self.data)
+            server = postgres.server() if name else None
+            self.database = server.url(server.create_database(template=name, prefix="stack")) if server else ""
         self.env = environment(self.data, self.database, STILLUP_BASE_URL=self.address, **env)
         self.process: subprocess.Popen[bytes] | None = None
         if config:
@@ -282,12 +285,15 @@ class Stack:
         )
         return [(row["from_status"], row["to_status"]) for row in rows]
 
+    def consumed(self) -> bool:
+        """Whether every transition has had its effect."""
+        return not self.query("SELECT 1 AS one FROM monitor_state WHERE seq > consumed_seq", store=True)
+
     def wait_quiet(self, *, within: float = 60.0) -> None:
         """Until every transition has had its effect and every message is on its way no longer."""
 
         def quiet() -> bool:
-            waiting = self.query("SELECT 1 AS one FROM monitor_state WHERE seq > consumed_seq", store=True)
             sending = self.query("SELECT 1 AS one FROM monitoring_notification WHERE status IN ('pending', 'sending')")
-            return not waiting and not sending
+            return self.consumed() and not sending
 
         wait_until(quiet, within=within, what="nothing waits for the notifier", every=0.2)
