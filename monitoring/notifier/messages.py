@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import render_to_string
 from django.urls import reverse
 
@@ -27,7 +26,7 @@ logger = logging.getLogger(__name__)
 MOST_TITLE = 200  # characters
 
 # Apprise's word for an event: services colour a message by it.
-TYPES = {
+TYPES: dict[str, str] = {
     Notification.Event.DOWN: "failure",
     Notification.Event.REMINDER: "failure",
     Notification.Event.RESOLVED: "success",
@@ -103,27 +102,19 @@ def render(
 ) -> Message:
     """The message, as of `now`. `repeat`: an earlier copy may have arrived. `untold`: nothing came before this one.
 
-    A template that raises costs its layout, never the message.
+    What raises costs the layout, never the message, and none of the others.
     """
-    context = _context(event, facts, now, repeat=repeat, untold=untold)
     try:
+        context = _context(event, facts, now, repeat=repeat, untold=untold)
         title, _, text = str(render_to_string(f"messages/{event}.txt", context)).lstrip().partition("\n")
         html: str = render_to_string(f"messages/{event}.html", {**context, "title": title.strip()})
-    except (
-        TemplateDoesNotExist,
-        TemplateSyntaxError,
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ):
+    except Exception:
         logger.exception(
             "The templates of %s messages raise.", event, extra={"action": "template_failed", "event": event}
         )
         title, text, html = f"{facts.get('name', 'Stillup')}: {event}", str(facts.get("summary", "")), ""
     return Message(
-        type=TYPES[Notification.Event(event)],
+        type=TYPES.get(event, "info"),
         title=one_line(title, MOST_TITLE),
         text=re.sub(r"\n{3,}", "\n\n", harmless(text)).strip() + "\n",
         html=harmless(html).strip(),

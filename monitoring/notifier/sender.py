@@ -302,7 +302,7 @@ class Sender:
             title = cut(title, plugin.title_maxlen, "…")
         room = plugin.body_maxlen - (len(title) + 2 if plugin.title_maxlen <= 0 else 0)
         wants_html = plugin._format_override or plugin._formats()[0]  # noqa: SLF001 - no other way to ask
-        if wants_html == formats.HTML and len(order["html"]) <= room:
+        if wants_html == formats.HTML and order["html"] and len(order["html"]) <= room:
             return title, order["html"], formats.HTML
         return title, cut(body, max(room, 40), "… (more)"), formats.TEXT
 

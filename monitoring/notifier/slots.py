@@ -152,6 +152,8 @@ class Slots:
                 outage.ended()
             except OUTAGES as exc:
                 outage.began(exc)
+            except Exception:
+                logger.exception("The renewal of leases failed.", extra={"action": "renew_failed"})
         connections.close_all()
 
     def _send_all(self) -> None:

@@ -167,6 +167,13 @@ def test_templates_that_raise_cost_the_layout_and_never_the_message(monkeypatch,
     assert "The templates of down messages raise" in caplog.text
 
 
+@pytest.mark.parametrize("facts", [{"name": "Shop", "summary": "It is down"}, {"name": "Shop", "incident": 1}])
+def test_a_message_of_a_newer_version_is_told_in_plain_words_and_holds_up_no_other(facts):
+    """Claiming renders: what raised there would be the first of every claim."""
+    message = render("escalated", facts, at(0))
+    assert (message.type, message.title) == ("info", "Shop: escalated")
+
+
 @pytest.mark.parametrize("facts", [{}, {"name": None, "phases": None, "opened_at": "yesterday", "last_ping_at": 7}])
 @pytest.mark.parametrize("event", Notification.Event.values)
 def test_facts_that_lack_or_spoil_something_still_make_a_message(event, facts):

@@ -317,6 +317,15 @@ def letters() -> Iterator[tuple[Letters, int]]:
     controller.stop()
 
 
+def test_a_mail_whose_html_could_not_be_made_has_its_text(warm_pool, letters):
+    handler, port = letters
+    url = f"mailto://127.0.0.1:{port}/ann@example.org?from=stillup@example.org"
+    assert warm_pool.send(order(url, html="")).sent
+    [letter] = handler.letters
+    told = b"".join(part.get_payload(decode=True) or b"" for part in letter.walk())
+    assert b"It does not answer." in told
+
+
 def test_a_mail_has_text_and_html_and_the_keys_message_id(warm_pool, letters):
     handler, port = letters
     url = f"mailto://127.0.0.1:{port}/ann@example.org?from=stillup@example.org"
