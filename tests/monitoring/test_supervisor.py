@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+import os
+import socket
 import sys
 
+import pytest
+
 from monitoring import supervisor
-from monitoring.supervisor import Supervisor
+from monitoring.supervisor import (
+    AlreadyRunning,
+    DataDirectoryLock,
+    PortTaken,
+    Supervisor,
+    check_port,
+    describe,
+)
 
 
 def test_a_child_that_can_not_be_started_is_tried_again_and_the_others_run(monkeypatch, caplog):
@@ -26,3 +37,29 @@ def test_a_child_that_can_not_be_started_is_tried_again_and_the_others_run(monke
         for child in (web, worker):
             if child.process is not None:
                 child.process.wait()
+
+
+def test_a_data_directory_is_one_processs_until_that_lets_go(tmp_path):
+    first = DataDirectoryLock(tmp_path / "data")
+    with pytest.raises(AlreadyRunning, match=f"runs on .*data already: process {os.getpid()}; stop that one first"):
+        DataDirectoryLock(tmp_path / "data")
+    first.close()
+    DataDirectoryLock(tmp_path / "data").close()
+
+
+def test_a_port_that_somebody_listens_on_is_taken_even_where_it_could_be_shared():
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"can't listen on 127.0.0.1 port {port}: .*; choose another with --port"):
+            check_port("127.0.0.1", port)
+    check_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(0, "exit status 0"), (70, "exit status 70"), (-9, "SIGKILL"), (-99, "signal 99")]
+)
+def test_an_exit_status_is_told_in_words(status, words):
+    assert describe(status) == words

@@ -1,0 +1,183 @@
+"""What stands before Django: caps, pings, static files, the server's life."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from monitoring.front import MAX_BODY, MAX_HEADERS, Front
+from monitoring.static_files import StaticFiles
+
+
+@dataclass
+class Answer:
+    status: int = 0
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Recorder:
+    """Stands for Django or the receiver: reads the whole body and answers with its length."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.life: list[str] = []
+
+    def open(self) -> None:
+        self.life.append("open")
+
+    def close(self) -> None:
+        self.life.append("close")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
+        self.paths.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(size).encode()})
+
+
+class Site:
+    """The front with a Django and a receiver that only remember."""
+
+    def __init__(self) -> None:
+        self.django, self.pings = Recorder(), Recorder()
+        self.front = Front(self.django, self.pings, StaticFiles())
+
+    def ask(
+        self, path: str, *, method: str = "GET", headers: Iterable[tuple[bytes, bytes]] = (), body: Iterable[bytes] = ()
+    ) -> Answer:
+        answer = Answer()
+        parts = list(body) or [b""]
+        messages = [
+            {"type": "http.request", "body": part, "more_body": number < len(parts)}
+            for number, part in enumerate(parts, 1)
+        ]
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                answer.status, answer.headers = message["status"], dict(message["headers"])
+            else:
+                answer.body += message["body"]
+
+        scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
+        asyncio.run(self.front(scope, receive, send))
+        return answer
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def test_a_ping_never_reaches_django(site: Site) -> None:
+    assert site.ask("/ping/1", method="POST", body=[b"log"]).body == b"3"
+    assert site.pings.paths == ["/ping/1"]
+    assert site.django.paths == []
+
+
+def test_everything_else_is_djangos(site: Site) -> None:
+    assert site.ask("/dashboard/").status == 200
+    assert site.ask("/pings").status == 200
+    assert site.django.paths == ["/dashboard/", "/pings"]
+
+
+def test_too_many_headers_are_refused_wherever_they_go(site: Site) -> None:
+    many = [(b"x-%d" % number, b"1") for number in range(MAX_HEADERS + 1)]
+    for path in ("/", "/ping/1", "/static/stillup.css"):
+        answer = site.ask(path, headers=many)
+        assert answer.status == 431
+        assert b"101 headers; at most 100 are read" in answer.body
+    assert site.ask("/", headers=many[:-1]).status == 200
+
+
+def test_a_body_that_announces_too_much_is_refused_unread(site: Site) -> None:
+    answer = site.ask("/", method="POST", headers=[(b"content-length", str(MAX_BODY + 1).encode())])
+    assert answer.status == 413
+    assert site.django.paths == []
+
+
+def test_a_body_that_turns_out_too_large_is_refused(site: Site) -> None:
+    chunks = [b"x" * 100_000] * 11
+    assert site.ask("/", method="POST", body=chunks).status == 413
+    assert site.ask("/", method="POST", body=chunks[:10]).body == b"1000000"
+
+
+@pytest.mark.parametrize("length", [b"-1", b"many", b"9" * 40, b""])
+def test_a_length_that_is_none_is_no_length(site: Site, length: bytes) -> None:
+    assert site.ask("/", headers=[(b"content-length", length)]).status == 200
+
+
+def test_the_receiver_lives_as_long_as_the_server(site: Site) -> None:
+    sent: list[str] = []
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    asyncio.run(site.front({"type": "lifespan"}, receive, send))
+    assert site.pings.life == ["open", "close"]
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_a_static_file_is_sent_with_its_type_and_a_tag(site: Site) -> None:
+    answer = site.ask("/static/stillup.css")
+    assert answer.status == 200
+    assert answer.headers[b"content-type"] == b"text/css; charset=utf-8"
+    assert answer.headers[b"x-content-type-options"] == b"nosniff"
+    assert b"max-age=" in answer.headers[b"cache-control"]
+    assert int(answer.headers[b"content-length"]) == len(answer.body) > 100
+
+
+def test_a_browser_that_has_the_file_is_told_so(site: Site) -> None:
+    tag = site.ask("/static/stillup.css").headers[b"etag"]
+    for asked in (tag, b"W/" + tag, b'"other", ' + tag):
+        answer = site.ask("/static/stillup.css", headers=[(b"if-none-match", asked)])
+        assert (answer.status, answer.body) == (304, b"")
+    assert site.ask("/static/stillup.css", headers=[(b"if-none-match", b'"other"')]).status == 200
+
+
+def test_the_head_of_a_static_file_has_its_length_and_no_body(site: Site) -> None:
+    answer = site.ask("/static/stillup.css", method="HEAD")
+    assert answer.body == b""
+    assert int(answer.headers[b"content-length"]) > 100
+
+
+def test_the_files_of_the_installed_apps_are_there_too(site: Site) -> None:
+    assert site.ask("/static/admin/css/base.css").status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/",
+        "/static/nothing.css",
+        "/static/../manage.py",
+        "/static/../../etc/passwd",
+        "/static//etc/passwd",
+        "/static/admin",
+        "/static/\0",
+        "/static/./../monitoring/settings.py",
+    ],
+)
+def test_what_is_no_static_file_is_not_found(site: Site, path: str) -> None:
+    assert site.ask(path).status == 404
+
+
+def test_a_static_file_can_only_be_read(site: Site) -> None:
+    answer = site.ask("/static/stillup.css", method="POST")
+    assert answer.status == 405
+    assert answer.headers[b"allow"] == b"GET, HEAD"
