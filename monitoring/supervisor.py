@@ -37,7 +37,7 @@ class AlreadyRunning(Exception):
 
 
 class PortTaken(Exception):
-    """Another program listens there."""
+    """Another program listens there, or nobody can."""
 
 
 class DataDirectoryLock:
@@ -68,13 +68,14 @@ def check_port(host: str, port: int) -> None:
 
     The server itself listens with SO_REUSEPORT, which would share the port with a stranger in silence.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-        except OSError as exc:
-            raise PortTaken(f"can't listen on {host} port {port}: {exc.strerror}; choose another with --port") from exc
+    except (OSError, OverflowError, UnicodeError) as exc:
+        why = getattr(exc, "strerror", None) or exc
+        raise PortTaken(f"can't listen on {host} port {port}: {why}; choose another with --port") from exc
 
 
 @dataclass

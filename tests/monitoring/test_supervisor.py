@@ -63,3 +63,9 @@ def test_a_port_that_somebody_listens_on_is_taken_even_where_it_could_be_shared(
 )
 def test_an_exit_status_is_told_in_words(status, words):
     assert describe(status) == words
+
+
+@pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 8000), ("127.0.0.1", 70_000), ("192.0.2.1", 8000)])
+def test_an_address_that_is_not_ours_is_told_so(host, port):
+    with pytest.raises(PortTaken, match=f"can't listen on {host} port {port}: "):
+        check_port(host, port)
