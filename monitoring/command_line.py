@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -27,10 +27,16 @@ def address_of(host: str, port: int) -> str:
     return f"http://{reachable}:{port}"
 
 
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_535:
+        raise ArgumentTypeError(f"{text!r} is no port; allowed: 1 to 65535")
+    return int(text)
+
+
 def add_server_arguments(parser: ArgumentParser) -> None:
     """Where the server listens."""
     parser.add_argument("--host", default=HOST, help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=PORT, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=PORT, help="port to listen on (default: %(default)s)")
 
 
 def _set_environment(argv: Sequence[str]) -> None:

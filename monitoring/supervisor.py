@@ -63,17 +63,20 @@ class DataDirectoryLock:
         self._file.close()
 
 
-def check_port(host: str, port: int) -> None:
-    """Raises PortTaken where another program listens.
+def check_port(host: str, port: int) -> str:
+    """The number of the address that `host` names; raises PortTaken where it can't be listened on.
 
     The server itself listens with SO_REUSEPORT, which would share the port with a stranger in silence.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # "localhost" names both; what a person types into a browser finds the older one.
+        family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except (OSError, OverflowError, UnicodeError) as exc:
+            return str(address[0])
+    except (OSError, UnicodeError) as exc:
         why = getattr(exc, "strerror", None) or exc
         raise PortTaken(f"can't listen on {host} port {port}: {why}; choose another with --port") from exc
 

@@ -65,6 +65,13 @@ def test_an_unknown_argument_is_told_with_the_usage(tmp_path: Path) -> None:
         assert "--prot" in done.stderr
 
 
+@pytest.mark.parametrize("port", ["0", "70000", "-1", "http"])
+def test_what_is_no_port_is_told_so(port: str, tmp_path: Path) -> None:
+    done = run("up", f"--port={port}", STILLUP_DATA_DIR=str(tmp_path))
+    assert done.returncode == 2
+    assert f"'{port}' is no port; allowed: 1 to 65535" in done.stderr
+
+
 def test_every_command_is_in_the_list(tmp_path: Path) -> None:
     done = run("help", "--commands", STILLUP_DATA_DIR=str(tmp_path))
     assert {"up", "web", "worker", "notifier", "prepare", "plan", "apply", "export"} <= set(done.stdout.split())

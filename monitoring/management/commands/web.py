@@ -23,9 +23,9 @@ class Command(BaseCommand):
         logs.configure("web")
         process.die_with_parent()
         try:
-            check_port(options["host"], options["port"])
+            address = check_port(options["host"], options["port"])
         except PortTaken as exc:
             raise CommandError(str(exc)) from exc
         from monitoring.asgi import application
 
-        serve(application, options["host"], options["port"])
+        serve(application, address, options["port"])
