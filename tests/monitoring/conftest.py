@@ -22,6 +22,13 @@ def _cheap_passwords(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_waits() -> None:
+    """A test's transaction is rolled back, and what it was going to publish is not the next test's business."""
+    publish._waiting.changed.clear()
+    publish._waiting.deleted.clear()
+
+
 @pytest.fixture
 def published_to(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
     """The store that this process publishes to, upgraded and empty, on each database in turn."""

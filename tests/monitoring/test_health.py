@@ -87,10 +87,17 @@ def test_a_trouble_of_ours_is_a_code_and_no_failure(client, alive, published_to)
     assert asked(client) == (200, "trouble")
 
 
-def test_a_store_without_tables_or_of_another_version_is_a_schema_mismatch(client, published_to):
-    with published_to.begin() as conn:
-        conn.execute(sa.text("UPDATE store_revision SET version_num = 'from_the_future'"))
+def test_a_store_of_another_version_is_a_schema_mismatch(client, published_to):
+    def set_version(version):
+        with published_to.begin() as conn:
+            before = conn.execute(sa.text("SELECT version_num FROM store_revision")).scalar_one()
+            conn.execute(sa.text("UPDATE store_revision SET version_num = :version"), {"version": version})
+        return before
+
+    version = set_version("from_the_future")
     assert asked(client) == (503, "measurements_schema")
+    set_version(version)  # the store is borrowed
+    assert asked(client) == (503, "no_worker")
 
 
 def test_a_store_that_does_not_answer_is_unreachable(client, monkeypatch, tmp_path):
