@@ -10,12 +10,13 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand, SystemCheckError
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from sqlalchemy.exc import SQLAlchemyError
 
 from checks.environment import measurements_url
-from checks.store.engine import StoreProblem, open_engine
+from checks.store.engine import StoreProblem, open_engine, our_trouble
 from checks.store.upgrade import check_schema, upgrade
 from monitoring.accounts import FirstAccount, ensure_admin
 
@@ -26,19 +27,56 @@ class NotPrepared(Exception):
     """A database is not of this version; the message says what to do."""
 
 
+class Unreachable(NotPrepared):
+    """A database does not answer: no fault of its version, and over when it does."""
+
+
 def migrate() -> None:
     """Bring both databases to this version; of several processes one does it, the others wait."""
-    with _one_at_a_time():
-        loader = MigrationLoader(connection)
-        ours = {name for app, name in loader.disk_migrations if app == "monitoring"}
-        newer = sorted(name for app, name in loader.applied_migrations if app == "monitoring" and name not in ours)
-        if newer:
-            raise NotPrepared(
-                f"the configuration's database has migration {newer[-1]}, which this version does not know:"
-                " a newer Stillup made it; install that version here too",
-            )
+    with _outages_told(), _one_at_a_time():
+        _refuse_newer(MigrationLoader(connection))
         upgrade(measurements_url())
         call_command("migrate", interactive=False, verbosity=0)
+
+
+def check() -> None:
+    """Raises NotPrepared where a database is older or newer than this code: for a process that was started by itself."""
+    with _outages_told():
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        _refuse_newer(executor.loader)
+        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if waiting:
+            raise NotPrepared(
+                f"the configuration's database lacks {len(waiting)} migrations; `manage.py prepare` or `up` makes them",
+            )
+        engine = open_engine(measurements_url())
+        try:
+            check_schema(engine)
+        finally:
+            engine.dispose()
+
+
+def _refuse_newer(loader: MigrationLoader) -> None:
+    ours = {name for app, name in loader.disk_migrations if app == "monitoring"}
+    newer = sorted(name for app, name in loader.applied_migrations if app == "monitoring" and name not in ours)
+    if newer:
+        raise NotPrepared(
+            f"the configuration's database has migration {newer[-1]}, which this version does not know:"
+            " a newer Stillup made it; install that version here too",
+        )
+
+
+@contextmanager
+def _outages_told() -> Iterator[None]:
+    """Turns what either database raises into a sentence."""
+    try:
+        yield
+    except DatabaseError as exc:
+        raise Unreachable(f"the configuration's database can't be used: {str(exc).strip().splitlines()[0]}") from exc
+    except StoreProblem as exc:
+        raise NotPrepared(str(exc)) from exc
+    except SQLAlchemyError as exc:
+        raise Unreachable(f"the measurements' database can't be used: {our_trouble(exc) or exc}") from exc
 
 
 @contextmanager
@@ -50,38 +88,15 @@ def _one_at_a_time() -> Iterator[None]:
         if connection.vendor != "postgresql":
             yield
             return
-        try:
-            with connection.cursor() as cursor:
-                # A migration may rewrite a large table; the settings' limits are for requests.
-                cursor.execute("SET statement_timeout = 0")
-                cursor.execute("SET lock_timeout = '60s'")
-                cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        except OperationalError as exc:
-            raise NotPrepared(f"the database can't be used: {str(exc).strip().splitlines()[0]}") from exc
+        with connection.cursor() as cursor:
+            # A migration may rewrite a large table; the settings' limits are for requests.
+            cursor.execute("SET statement_timeout = 0")
+            cursor.execute("SET lock_timeout = '60s'")
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         try:
             yield
         finally:
             connections.close_all()  # which lets go of the lock, and of the limits
-
-
-def check() -> None:
-    """Raises NotPrepared where a database is older or newer than this code: for a process that was started by itself."""
-    try:
-        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
-        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except OperationalError as exc:
-        raise NotPrepared(f"the configuration's database can't be used: {str(exc).strip().splitlines()[0]}") from exc
-    if waiting:
-        raise NotPrepared(
-            f"the configuration's database lacks {len(waiting)} migrations; `manage.py prepare` or `up` makes them",
-        )
-    engine = open_engine(measurements_url())
-    try:
-        check_schema(engine)
-    except StoreProblem as exc:
-        raise NotPrepared(str(exc)) from exc
-    finally:
-        engine.dispose()
 
 
 def check_system(command: BaseCommand) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from checks import logs, process
+from monitoring import preparation
 from monitoring.command_line import add_server_arguments
 from monitoring.server import serve
 from monitoring.supervisor import PortTaken, check_port
@@ -22,6 +24,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         logs.configure("web")
         process.die_with_parent()
+        try:
+            with suppress(preparation.Unreachable):  # pages from snapshots, and 503 for pings, until it is back
+                preparation.check()
+        except preparation.NotPrepared as exc:
+            raise CommandError(str(exc), returncode=process.WRONG_CONFIGURATION) from exc
         try:
             address = check_port(options["host"], options["port"])
         except PortTaken as exc:
