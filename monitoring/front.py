@@ -15,6 +15,7 @@ from monitoring.static_files import StaticFiles
 logger = logging.getLogger(__name__)
 
 MAX_HEADERS = 100
+BEAT_EVERY = 0.5  # seconds
 MAX_BODY = 1 << 20  # bytes; the largest form, a post-mortem, has 50,000 characters
 
 Scope = MutableMapping[str, Any]
@@ -32,6 +33,12 @@ class Pings(Protocol):
 
     def open(self) -> None:
         """Begin to store."""
+
+    def beat(self) -> None:
+        """Know that the loop moves, on which pings are received."""
+
+    def drain(self) -> None:
+        """Know that none are received from now on."""
 
     def close(self) -> None:
         """Store what was received, then stop."""
@@ -56,16 +63,30 @@ class Front:
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
 
+    def drain(self) -> None:
+        """The server was told to stop, and accepts nothing more."""
+        self._pings.drain()
+
     async def _live(self, receive: Receive, send: Send) -> None:
+        beating: asyncio.Task[None] | None = None
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await asyncio.to_thread(self._pings.open)
+                beating = asyncio.create_task(self._beat(), name="beat")
                 await send({"type": "lifespan.startup.complete"})
             else:
+                if beating is not None:
+                    beating.cancel()
+                self._pings.drain()
                 await asyncio.to_thread(self._pings.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _beat(self) -> None:
+        while True:
+            self._pings.beat()
+            await asyncio.sleep(BEAT_EVERY)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, path = scope["headers"], scope["path"]

@@ -10,12 +10,13 @@ import asyncio
 import logging
 import os
 import signal
-from typing import Any
 
 import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
+
+from monitoring.front import Front
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +25,12 @@ HEADERS_WITHIN = 15_000  # milliseconds in which a client must have sent its hea
 BACKLOG = 1024  # connections that wait to be accepted
 
 
-def serve(application: Any, host: str, port: int) -> None:
+def serve(application: Front, host: str, port: int) -> None:
     """Answer requests until SIGTERM or SIGINT."""
     uvloop.run(_serve(application, host, port))
 
 
-async def _serve(application: Any, host: str, port: int) -> None:
+async def _serve(application: Front, host: str, port: int) -> None:
     server = Server(
         application,
         address=host,
@@ -51,6 +52,7 @@ async def _serve(application: Any, host: str, port: int) -> None:
     logger.info("listening on %s port %d", host, port, extra={"action": "listening", "host": host, "port": port})
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
+    application.drain()
     if serving.done():
         await serving
         raise SystemExit("the server ended by itself")

@@ -1,4 +1,8 @@
-"""Stores pings: requests that arrive while a commit runs share the next one, and are answered after it."""
+"""Stores pings: requests that arrive while a commit runs share the next one, and are answered after it.
+
+The signs of life say that pings are *received*, which is the event loop's doing and not this thread's: it signs only
+while the loop moves, and never once the server has begun to stop.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,8 @@ MOST_WAITING = 20_000  # pings; more are refused at once
 LARGEST_BATCH = 1000
 CLOSE_WITHIN = 5.0  # seconds
 _OFFSET_EVERY = 10.0  # seconds
+BEAT_WITHIN = 2.0  # seconds in which the loop must have moved
+_LOOK_AGAIN = 0.2  # seconds until a loop that stood still is looked at again
 
 
 class NotStored(Exception):
@@ -63,6 +69,8 @@ class Journal:
         self._engine: sa.Engine | None = None
         self._signs: sight.Signs | None = None
         self._signed_at = self._measured_at = float("-inf")
+        self._moved_at = float("-inf")
+        self._draining = False
         self._shut = False
         self._watchdog = Watchdog()
 
@@ -83,10 +91,22 @@ class Journal:
         self._watchdog.stop()
         self._thread = None
 
+    def beat(self) -> None:
+        """The loop that receives pings moves. A loop that hangs for a minute is ended with its process."""
+        if not self._draining:
+            self._moved_at = clock.monotonic()
+            self._watchdog.beat("loop")
+
+    def drain(self) -> None:
+        """No more pings are received: sign no longer, store those that are."""
+        self._draining = True
+        self._watchdog.rest("loop")
+
     async def store(self, ping: Ping) -> bool:
         """Whether the code is one of ours; the ping is on disk then. Raises NotStored."""
         if self._thread is None or self._queue.qsize() >= MOST_WAITING:
             raise NotStored
+        self._moved_at = clock.monotonic()  # before its own ping is judged, a loop that hung is known to move again
         loop = asyncio.get_running_loop()
         waiting = _Waiting(ping, loop.create_future(), loop)
         self._queue.put(waiting)
@@ -108,8 +128,7 @@ class Journal:
         """What waits, at once or as soon as something does; False: the end was asked for."""
         batch: list[_Waiting] = []
         with suppress(queue.Empty):
-            until_sign = self._signed_at + sight.SIGN_EVERY - clock.monotonic()
-            following = self._queue.get(timeout=min(sight.SIGN_EVERY, max(0.0, until_sign)))
+            following = self._queue.get(timeout=self._until_sign())
             while following is not None and len(batch) < LARGEST_BATCH - 1:
                 batch.append(following)
                 following = self._queue.get_nowait()
@@ -118,8 +137,17 @@ class Journal:
             batch.append(following)
         return batch, True
 
+    def _until_sign(self) -> float:
+        """Seconds until the next look at whether to sign."""
+        if not self._receiving():
+            return _LOOK_AGAIN
+        return min(sight.SIGN_EVERY, max(0.0, self._signed_at + sight.SIGN_EVERY - clock.monotonic()))
+
+    def _receiving(self) -> bool:
+        return not self._draining and clock.monotonic() - self._moved_at <= BEAT_WITHIN
+
     def _sign_is_due(self) -> bool:
-        return clock.monotonic() - self._signed_at >= sight.SIGN_EVERY
+        return self._receiving() and clock.monotonic() - self._signed_at >= sight.SIGN_EVERY
 
     def _write(self, engine: sa.Engine, signs: sight.Signs, batch: Sequence[_Waiting]) -> None:
         """Store a batch and answer it. One ping that can't be written is refused alone; the others are stored."""

@@ -56,6 +56,14 @@ class PingReceiver:
         """Begin to store."""
         self._journal.open()
 
+    def beat(self) -> None:
+        """The loop moves, on which we are called."""
+        self._journal.beat()
+
+    def drain(self) -> None:
+        """The server receives no more: nobody is to think that a ping would be heard."""
+        self._journal.drain()
+
     def close(self) -> None:
         """Store what was received, then stop."""
         self._journal.close()

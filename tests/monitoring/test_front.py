@@ -30,6 +30,13 @@ class Recorder:
     def open(self) -> None:
         self.life.append("open")
 
+    def beat(self) -> None:
+        if self.life[-1] != "beat":
+            self.life.append("beat")
+
+    def drain(self) -> None:
+        self.life.append("drain")
+
     def close(self) -> None:
         self.life.append("close")
 
@@ -123,13 +130,14 @@ def test_the_receiver_lives_as_long_as_the_server(site: Site) -> None:
     messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
 
     async def receive() -> Any:
+        await asyncio.sleep(0.01)
         return messages.pop(0)
 
     async def send(message: Any) -> None:
         sent.append(message["type"])
 
     asyncio.run(site.front({"type": "lifespan"}, receive, send))
-    assert site.pings.life == ["open", "close"]
+    assert site.pings.life == ["open", "beat", "drain", "close"]
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -13,9 +14,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from checks import clock
+from checks import clock, sight
+from checks.heartbeats import journal
 from checks.heartbeats import receiver as receiver_module
 from checks.heartbeats.receiver import PingReceiver
+from checks.sight import WEB, last_sign
 from checks.store import publishing
 from checks.store.publishing import PublishedMonitor
 from tests.checks.heartbeats.asking import Answer, ask, asked, job, pings, receiving, status, transitions
@@ -298,13 +301,54 @@ def test_a_stopping_receiver_stores_what_it_took(store_url: str, store: sa.Engin
     assert [answer.status for answer in answers if answer].count(200) == len(pings(store))
 
 
-def test_signs_of_life_are_written_by_the_path_of_the_pings(store_url: str, store: sa.Engine) -> None:
-    from checks.sight import WEB, last_sign
+def signed_after(store: sa.Engine, since: datetime, within: float) -> bool:
+    """Whether the process says within so many seconds that it lives."""
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        with store.begin() as conn:
+            last = last_sign(conn, WEB)
+        if last is not None and last >= since:
+            return True
+        time.sleep(0.05)
+    return False
 
-    with receiving(store_url), store.begin() as conn:
-        pass
-    with store.begin() as conn:
-        assert last_sign(conn, WEB) is not None
+
+def test_signs_of_life_are_written_by_the_path_of_the_pings(store_url: str, store: sa.Engine) -> None:
+    with receiving(store_url) as receiver:
+        receiver.beat()
+        assert signed_after(store, clock.utcnow() - timedelta(seconds=1), within=5)
+
+
+def test_a_loop_that_stands_still_signs_no_life_until_it_moves_again(
+    store_url: str, store: sa.Engine, heartbeat: PublishedMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sight, "SIGN_EVERY", 0.1)
+    monkeypatch.setattr(journal, "BEAT_WITHIN", 0.3)
+    with receiving(store_url) as receiver:
+        assert not signed_after(store, clock.utcnow(), within=0.5), "the loop has not begun"
+        receiver.beat()
+        assert signed_after(store, clock.utcnow(), within=5)
+        time.sleep(0.4)
+        hung = clock.utcnow()
+        assert not signed_after(store, hung, within=0.8)
+        assert asked(receiver, PING).status == 200
+        assert signed_after(store, hung, within=5), "a ping that is received shows that it moves"
+
+
+def test_a_receiver_that_is_stopping_signs_no_life_and_stores_what_still_comes(
+    store_url: str, store: sa.Engine, heartbeat: PublishedMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sight, "SIGN_EVERY", 0.1)
+    with receiving(store_url) as receiver:
+        receiver.beat()
+        assert signed_after(store, clock.utcnow(), within=5)
+        receiver.drain()
+        time.sleep(0.3)
+        stopping = clock.utcnow()
+        receiver.beat()
+        assert asked(receiver, PING).status == 200
+        assert not signed_after(store, stopping, within=0.5)
+    assert len(pings(store)) == 1
 
 
 def test_publishing_again_keeps_what_was_heard(
