@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from checks.status import Cause, Status
 from checks.store.schema import monitor_state, transition, trouble
+from checks.store.states import CHUNK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,16 @@ class StoredTransition:
     to_status: Status
     cause: Cause
     evidence: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a monitor is now, and whether transitions wait that say how it came to be so."""
+
+    status: Status
+    since: datetime
+    removed: str | None
+    waiting: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +111,20 @@ def stored(row: sa.Row[Any]) -> StoredTransition:
         cause=Cause(row.cause),
         evidence=row.evidence,
     )
+
+
+def standings(conn: sa.Connection, monitors: Collection[UUID]) -> dict[UUID, Standing]:
+    """What these monitors are now; those that the store does not know are missing."""
+    c = monitor_state.c
+    found: dict[UUID, Standing] = {}
+    ordered = sorted(monitors)
+    for begin in range(0, len(ordered), CHUNK):
+        query = sa.select(c.monitor, c.status, c.since, c.removed, c.seq, c.consumed_seq)
+        for row in conn.execute(query.where(c.monitor.in_(ordered[begin : begin + CHUNK]))):
+            found[row.monitor] = Standing(
+                status=Status(row.status), since=row.since, removed=row.removed, waiting=row.seq > row.consumed_seq
+            )
+    return found
 
 
 def mark_consumed(conn: sa.Connection, transition_: StoredTransition, now: datetime) -> None:

@@ -69,12 +69,23 @@ def _begin(
 
 def _end(transition: StoredTransition, said: dict[str, str], now: datetime) -> None:
     """Resolve the incident, if one is open, and tell whoever was told of it."""
-    recovered = transition.to_status is not Status.PAUSED
-    incident = _resolve(transition, RECOVERED if recovered else _ENDINGS.get(transition.cause, "paused"))
-    if incident is None:
-        return
-    if not recovered:
-        routing.withdraw(incident, f"the monitor was {incident.resolution}")
+    incident = _open_one(transition.monitor)
+    if incident is not None:
+        recovered = transition.to_status is not Status.PAUSED
+        resolution = RECOVERED if recovered else _ENDINGS.get(transition.cause, "paused")
+        end(incident, resolution, transition.since, said, now)
+
+
+def end(incident: Incident, resolution: str, at: datetime, said: dict[str, str], now: datetime) -> None:
+    """Resolve an open incident, which the caller holds, and tell whoever was told of it."""
+    incident.resolved_at = max(at, incident.opened_at)
+    incident.resolution = resolution
+    incident.save(update_fields=["resolved_at", "resolution"])
+    lasted = spoken_duration((incident.resolved_at - incident.opened_at).total_seconds())
+    ended = "It is up again" if resolution == RECOVERED else f"The monitor was {resolution}; that is no recovery"
+    _write(incident, incident.resolved_at, Kind.RESOLVED, f"{ended}, after {lasted}.")
+    if resolution != RECOVERED:
+        routing.withdraw(incident, f"the monitor was {resolution}")
     tell_of_end(incident, said, now)
 
 
@@ -106,20 +117,6 @@ def _open(transition: StoredTransition, monitor: Monitor | None) -> tuple[Incide
     )
     _write(incident, transition.since, Kind.OPENED, incident.summary)
     return incident, True
-
-
-def _resolve(transition: StoredTransition, resolution: str) -> Incident | None:
-    """The incident that this ends; None where none was open."""
-    incident = _open_one(transition.monitor)
-    if incident is None:
-        return None
-    incident.resolved_at = max(transition.since, incident.opened_at)
-    incident.resolution = resolution
-    incident.save(update_fields=["resolved_at", "resolution"])
-    lasted = spoken_duration((incident.resolved_at - incident.opened_at).total_seconds())
-    ended = "It is up again" if resolution == RECOVERED else f"The monitor was {resolution}; that is no recovery"
-    _write(incident, incident.resolved_at, Kind.RESOLVED, f"{ended}, after {lasted}.")
-    return incident
 
 
 def _write(incident: Incident, at: datetime, kind: str, text: str) -> None:

@@ -27,7 +27,7 @@ from checks.sight import EVERYWHERE, SIGN_EVERY, JumpDetector, Signs
 from checks.store.engine import measure_offset
 from checks.store.writer import CHANNEL
 from monitoring import publish
-from monitoring.notifier import delivery, reminders, system
+from monitoring.notifier import delivery, loose_ends, reminders, system
 from monitoring.notifier.dispatch import OUTAGES, Dispatcher
 from monitoring.notifier.slots import Outage, Slots
 from monitoring.status import snapshot
@@ -73,6 +73,7 @@ class Notifier:
         self._every(10.0, "clock", hot, lambda: clock.set_offset(measure_offset(self._engine)))
         self._every(SIGN_EVERY, "signs of life", hot, self._sign)
         self._every(30.0, "reconcile", slow, publish.reconcile)
+        self._every(30.0, "loose ends", slow, self._tie_up)
         self._every(5.0, "reminders", slow, self._remind)
         self._every(5.0, "troubles", slow, lambda: system.follow_troubles(self._engine, clock.utcnow()))
         self._every(5.0, "status pages", slow, lambda: snapshot.render_all(clock.utcnow()))
@@ -148,6 +149,10 @@ class Notifier:
 
     def _remind(self) -> None:
         if reminders.queue_due(clock.utcnow()):
+            self._slots.wake()
+
+    def _tie_up(self) -> None:
+        if loose_ends.tie_up(self._engine, clock.utcnow()):
             self._slots.wake()
 
     def _tidy(self) -> None:
