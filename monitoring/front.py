@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 MAX_HEADERS = 100
 BEAT_EVERY = 0.5  # seconds
 MAX_BODY = 1 << 20  # bytes; the largest form, a post-mortem, has 50,000 characters
+BODY_WITHIN = 30.0  # seconds for a whole body, however it trickles in
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -46,6 +47,10 @@ class Pings(Protocol):
 
 class BodyTooLarge(Exception):
     """The body that is being read passed the cap."""
+
+
+class BodyTooSlow(Exception):
+    """The body that is being read was not whole in time."""
 
 
 class Front:
@@ -102,14 +107,22 @@ class Front:
             await self._ask_django(scope, receive, send)
 
     async def _ask_django(self, scope: Scope, receive: Receive, send: Send) -> None:
-        received, begun = 0, False
+        received, whole, begun = 0, False, False
+        whole_by = asyncio.get_running_loop().time() + BODY_WITHIN
 
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, whole
+            if whole:  # what still comes is the client's leaving, for which Django waits as long as it answers
+                return await receive()
+            try:
+                async with asyncio.timeout_at(whole_by):
+                    message = await receive()
+            except TimeoutError:
+                raise BodyTooSlow from None
             received += len(message.get("body", b""))
             if received > MAX_BODY:
                 raise BodyTooLarge
+            whole = not message.get("more_body", False)
             return message
 
         async def noted(message: Message) -> None:
@@ -122,6 +135,9 @@ class Front:
         except BodyTooLarge:
             if not begun:
                 await refuse(send, 413, f"the body is larger than {MAX_BODY} bytes")
+        except BodyTooSlow:
+            if not begun:
+                await refuse(send, 408, f"the body did not arrive within {BODY_WITHIN:g} s")
 
 
 def _announced(headers: list[tuple[bytes, bytes]]) -> int:

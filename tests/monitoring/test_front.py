@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from monitoring import front
 from monitoring.front import MAX_BODY, MAX_HEADERS, Front
 from monitoring.static_files import StaticFiles
 
@@ -118,6 +119,52 @@ def test_a_body_that_turns_out_too_large_is_refused(site: Site) -> None:
     chunks = [b"x" * 100_000] * 11
     assert site.ask("/", method="POST", body=chunks).status == 413
     assert site.ask("/", method="POST", body=chunks[:10]).body == b"1000000"
+
+
+def test_a_body_that_trickles_in_is_refused_after_a_while(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "BODY_WITHIN", 0.2)
+    answer = Answer()
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            answer.status = message["status"]
+        else:
+            answer.body += message["body"]
+
+    async def main() -> None:
+        async with asyncio.timeout(5):
+            await site.front({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+
+    asyncio.run(main())
+    assert (answer.status, answer.body) == (408, b"the body did not arrive within 0.2 s\n")
+    assert site.django.paths == []
+
+
+def test_an_answer_may_take_longer_than_a_body(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "BODY_WITHIN", 0.1)
+    left: list[str] = []
+
+    async def django(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        left.append((await receive())["type"])  # as Django waits for a client that leaves
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await asyncio.sleep(0.3)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        left.append(message["type"])
+
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+    answering = Front(django, site.pings, StaticFiles())
+    asyncio.run(answering({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send))
+    assert left == ["http.disconnect"]
 
 
 @pytest.mark.parametrize("length", [b"-1", b"many", b"9" * 40, b""])
