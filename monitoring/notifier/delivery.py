@@ -236,6 +236,12 @@ def settle(claimed: Claimed, name: str, answer: Answer, now: datetime) -> None:
         logger.log(level, "%s to %s failed: %s.", claimed.key, claimed.channel.name, answer.error, extra=extra)
 
 
+def note_sent(claimed: Claimed, name: str, now: datetime) -> None:
+    """Write down that it was sent and nothing else: what is left where `settle` raises, so that it is not sent again."""
+    rows = Notification.objects.filter(pk=claimed.uuid, status=Status.SENDING, leased_by=name, attempts=claimed.attempt)
+    rows.update(status=Status.SENT, sent_at=now, in_doubt=claimed.repeat, note="", leased_until=None, leased_by="")
+
+
 def _pause(attempt: int, answer: Answer) -> float:
     pause = pause_after(attempt) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spread, not secrecy
     return max(pause, min(answer.retry_after or 0.0, MOST_RETRY_AFTER))

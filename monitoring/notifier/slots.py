@@ -179,10 +179,14 @@ class Slots:
     def _settle(self, claimed: Claimed, answer: Answer) -> None:
         """Write the end of an attempt down, however long the database is away: sent is sent."""
         outage = Outage("The log of messages")
+        plainly = False
         while True:
             try:
                 with self._watchdog.busy(threading.current_thread().name):
-                    delivery.settle(claimed, self._name, answer, clock.utcnow())
+                    if plainly:
+                        delivery.note_sent(claimed, self._name, clock.utcnow())
+                    else:
+                        delivery.settle(claimed, self._name, answer, clock.utcnow())
             except OUTAGES as exc:
                 outage.began(exc)
                 if self._stop_at.passed():
@@ -194,7 +198,9 @@ class Slots:
                     claimed.key,
                     extra={"action": "settle_failed", "key": claimed.key},
                 )
-                return
+                if plainly or not answer.sent:
+                    return  # it is due again when its lease ends
+                plainly = True
             else:
                 outage.ended()
                 return
