@@ -29,6 +29,7 @@ class Prepared:
     spec: ProbedSpec | None
     policy: Policy
     problem: str = ""
+    passing: bool = False  # the environment is at fault, not the specification: it is read again at the next claim
 
 
 class Specs:
@@ -44,7 +45,7 @@ class Specs:
         return [
             each.target_id
             for each in claimed
-            if (known := self._known.get(each.target_id)) is None or known.revision != each.revision
+            if (known := self._known.get(each.target_id)) is None or known.revision != each.revision or known.passing
         ]
 
     def learn(self, found: Mapping[int, tuple[int, Mapping[str, Any]]]) -> None:
@@ -74,7 +75,7 @@ class Specs:
         except KeyError:
             return _unreadable(revision, f"this worker does not know the kind {data.get('kind')!r}")
         except EnvironmentProblem as exc:
-            return _unreadable(revision, str(exc))
+            return _unreadable(revision, str(exc), passing=True)
         except Exception as exc:
             # Whatever is wrong in one row must not stop the others.
             logger.exception(
@@ -84,5 +85,6 @@ class Specs:
         return Prepared(revision=revision, kind=kind, spec=spec, policy=spec.policy())
 
 
-def _unreadable(revision: int, problem: str) -> Prepared:
-    return Prepared(revision=revision, kind=KINDS["http"], spec=None, policy=Policy(), problem=problem)
+def _unreadable(revision: int, problem: str, *, passing: bool = False) -> Prepared:
+    kind, policy = KINDS["http"], Policy()
+    return Prepared(revision=revision, kind=kind, spec=None, policy=policy, problem=problem, passing=passing)

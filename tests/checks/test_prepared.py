@@ -1,0 +1,54 @@
+"""Specifications as a worker keeps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from checks.environment import EnvironmentProblem
+from checks.prepared import Specs
+from checks.secretbox import SecretBox, open_secretbox
+from checks.spec import dump, seal
+from tests.factories import make_claimed, make_spec
+
+
+def test_a_specification_is_read_once_a_revision(tmp_path: Path) -> None:
+    specs, claimed = Specs(lambda: open_secretbox(tmp_path)), make_claimed(revision=3)
+    assert specs.unknown([claimed]) == [claimed.target_id]
+    specs.learn({claimed.target_id: (3, dump(make_spec()))})
+    assert specs.unknown([claimed]) == []
+    assert specs.unknown([make_claimed(target_id=claimed.target_id, revision=4)]) == [claimed.target_id]
+
+
+def test_a_key_that_is_missing_for_a_while_is_looked_for_again(tmp_path: Path) -> None:
+    box = open_secretbox(tmp_path)
+    there: list[SecretBox] = []
+
+    def found() -> SecretBox:
+        if not there:
+            raise EnvironmentProblem("there is no data key")
+        return there[0]
+
+    spec = make_spec(username="ann", password="correct horse")
+    sealed = seal(type(spec), dump(spec), box.encrypt)
+    specs, claimed = Specs(found), make_claimed(revision=1)
+
+    specs.learn({claimed.target_id: (1, sealed)})
+    assert specs.get(claimed).problem == "there is no data key"
+    assert specs.unknown([claimed]) == [claimed.target_id]
+
+    there.append(box)
+    specs.learn({claimed.target_id: (1, sealed)})
+    assert specs.get(claimed).spec == spec
+    assert specs.unknown([claimed]) == []
+
+
+def test_a_specification_that_can_not_be_read_is_not_read_again_and_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    specs, claimed = Specs(lambda: open_secretbox(tmp_path)), make_claimed(revision=1)
+    specs.learn({claimed.target_id: (1, {"kind": "http"})})
+    assert specs.get(claimed).spec is None
+    assert specs.unknown([claimed]) == []
+    assert "can't be read" in caplog.text
