@@ -209,6 +209,10 @@ class Recorder:
 
     def _shut(self, problem: BaseException) -> None:
         if self._shut_since is not None:
+            # Not the first failure, which may have been a deadlock or a lock. Said in the store itself by the first
+            # write that works.
+            message = f"a worker of {self._location} could not write to the store: {our_trouble(problem) or problem}"
+            self._troubles.setdefault(f"no_write:{self._location}"[:64], one_line(message)[:500])
             return
         self._shut_since = clock.monotonic()
         self.writable.clear()
@@ -219,9 +223,6 @@ class Recorder:
             len(self._held),
             extra={"action": "store_shut", "held": len(self._held)},
         )
-        # Said in the store itself by the first write that works.
-        message = f"a worker of {self._location} could not write to the store: {our_trouble(problem) or problem}"
-        self._troubles[f"no_write:{self._location}"[:64]] = one_line(message)[:500]
 
     def _open(self) -> None:
         if self._shut_since is None:

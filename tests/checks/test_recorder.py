@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from checks import clock
+from checks import recorder as recorder_module
 from checks.lane import Lane
 from checks.process import Watchdog
 from checks.recorder import Recorder, store_is_shut
@@ -144,6 +145,31 @@ def test_a_locked_store_stops_the_claims_until_it_is_open_again(
     assert troubles(sqlite_store) == {
         "no_write:local": "a worker of local could not write to the store: the store's file is locked by another process"
     }
+
+
+def test_a_lock_that_passes_by_itself_is_nobodys_trouble(
+    sqlite_store: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[Finished] = []
+    claimed = claim_all(sqlite_store, 3)
+    impatient(sqlite_store)
+    monkeypatch.setattr(recorder_module, "RETRY_AFTER", (0.4,))
+
+    async def main() -> None:
+        async with recording(sqlite_store, recorded) as recorder:
+            await until(lambda: recorder._signed_at > 0)
+            blocker = sqlite3.connect(tmp_path / "measurements.sqlite3", isolation_level=None)
+            blocker.execute("BEGIN EXCLUSIVE")
+            for each in claimed:
+                recorder.add(make_finished(each))
+            await until(lambda: not recorder.writable.is_set())
+            blocker.execute("ROLLBACK")
+            blocker.close()
+            await until(lambda: len(recorded) == 3, within=5)
+            assert recorder.writable.is_set()
+
+    run(main)
+    assert troubles(sqlite_store) == {}
 
 
 def test_a_full_disk_is_no_reason_to_forget(sqlite_store: sa.Engine) -> None:
