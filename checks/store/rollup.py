@@ -8,7 +8,7 @@ hours.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -35,25 +35,33 @@ _Rolled = dict[str, tuple[Histogram, dict[str, int]]]  # by phase
 def roll_up(engine: sa.Engine, now: datetime) -> bool:
     """Roll up the periods that are ready, in one transaction of some 50 ms; True: there are more of them."""
     with reading(engine) as conn:
-        if conn.execute(sa.select(dirty_period.c.start).where(dirty_period.c.ready_at <= now).limit(1)).first() is None:
+        if not _any_ready(conn, now):
             return False
     begun, step = clock.monotonic(), _Step(now)
     with engine.begin() as conn:
         periods = _ready(conn, now)
         for period in periods:
-            if period.resolution == DAY and step.hours:
-                break  # a day is made from hours that are written: the next step sees those of this one
             step.roll_up(conn, period)
             if clock.monotonic() - begun > STEP:
                 break
         step.write(conn)
+        more = bool(periods) and _any_ready(conn, now)  # where there are none, others have them
     if engine.dialect.name == "sqlite":
         time.sleep(PAUSE)
-    return step.more or step.done < len(periods) or len(periods) == _PERIODS
+    return more
 
 
-def _ready(conn: sa.Connection, now: datetime) -> list[sa.Row[Any]]:
-    """Hours before days. What another process rolls up this instant is left to it."""
+def _any_ready(conn: sa.Connection, now: datetime) -> bool:
+    ready = sa.select(dirty_period.c.start).where(dirty_period.c.ready_at <= now).limit(1)
+    return conn.execute(ready).first() is not None
+
+
+def _ready(conn: sa.Connection, now: datetime) -> Sequence[sa.Row[Any]]:
+    """Hours; days where there are none. What another process rolls up this instant is left to it.
+
+    Never both: a day is made from hours that are written. And a step with hours marks days, so it waits for whoever has
+    those; who has days must wait for nobody, else two steps could wait for each other.
+    """
     query = (
         sa.select(dirty_period)
         .where(dirty_period.c.ready_at <= now)
@@ -61,16 +69,14 @@ def _ready(conn: sa.Connection, now: datetime) -> list[sa.Row[Any]]:
         .limit(_PERIODS)
         .with_for_update(skip_locked=True)
     )
-    return sorted(conn.execute(query), key=lambda row: (row.resolution == DAY, row.ready_at))
+    hours = conn.execute(query.where(dirty_period.c.resolution == HOUR)).all()
+    return hours or conn.execute(query.where(dirty_period.c.resolution == DAY)).all()
 
 
 class _Step:
     """What one step computed, to be written by few statements."""
 
     def __init__(self, now: datetime) -> None:
-        self.done = 0
-        self.hours = 0
-        self.more = False  # a day became ready by this step
         self._now = now
         self._keys: list[dict[str, Any]] = []  # of the periods whose roll-ups are replaced
         self._rows: list[dict[str, Any]] = []  # the roll-ups that replace them
@@ -80,7 +86,6 @@ class _Step:
 
     def roll_up(self, conn: sa.Connection, period: sa.Row[Any]) -> None:
         """Compute one period."""
-        self.done += 1
         key = {"of": period.target_id, "resolution_of": period.resolution, "start_of": period.start}
         if period.resolution == DAY:
             # An hour of it that is still to come marks the day again; it only has to come first.
@@ -90,7 +95,6 @@ class _Step:
             rolled = _from_hours(conn, period)
         else:
             rolled = _from_results(conn, period)
-            self.hours += 1
         self._keys.append(key)
         self._rows += _rows(period, rolled)
         if not is_over(period.resolution, period.start, self._now):
@@ -101,7 +105,6 @@ class _Step:
             day = start_of(DAY, period.start)
             ready_at = first_ready(DAY, day, self._now)
             self._days[period.target_id, day] = (period.target_id, DAY, to_micros(day), to_micros(ready_at))
-            self.more = self.more or ready_at <= self._now
 
     def write(self, conn: sa.Connection) -> None:
         """Replace what was computed."""

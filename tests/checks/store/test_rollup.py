@@ -1,3 +1,5 @@
+import threading
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -156,6 +158,56 @@ def test_a_step_that_was_killed_is_only_repeated(store, monkeypatch):
     assert rows(store, rollup) == []
 
     roll_all(store, OVER)
+    assert rolled(store, HOUR)["total"].complete == 1
+
+
+def test_two_steps_at_once_never_wait_for_each_other(postgresql_store, monkeypatch):
+    """Each rolls up an hour of one target while the day of the other's is ready too."""
+    store = postgresql_store
+    publish_one(store)
+    publish_one(store)
+    first, second = (row.id for row in rows(store, target))
+    later = OVER + timedelta(minutes=1)
+    ready = {(first, HOUR): OVER, (second, DAY): OVER, (second, HOUR): later, (first, DAY): later}
+    with store.begin() as conn:
+        for (number, resolution), at_ in ready.items():
+            mark = {"target_id": number, "resolution": resolution, "ready_at": at_}
+            conn.execute(dirty_period.insert().values(start=BEGUN if resolution == HOUR else MIDNIGHT, **mark))
+    both, marks = threading.Barrier(2), rollups.mark_dirty
+    claimed = threading.Event()
+    problems = []
+
+    def mark_together(conn, days):
+        claimed.set()
+        with suppress(threading.BrokenBarrierError):
+            both.wait(5)
+        marks(conn, days)
+
+    def step(now):
+        try:
+            roll_up(store, now)
+        except sa.exc.OperationalError as problem:
+            problems.append(problem)
+
+    monkeypatch.setattr(rollups, "mark_dirty", mark_together)
+    steps = [threading.Thread(target=step, args=(now,)) for now in (OVER, later)]
+    steps[0].start()
+    assert claimed.wait(10)
+    steps[1].start()
+    for thread in steps:
+        thread.join(30)
+    assert problems == []
+
+
+def test_days_that_were_ready_are_rolled_up_after_the_hours_in_the_same_round(store):
+    publish_one(store)
+    probe_every(store, 10, latencies=[40])
+    number = one(store, target).id
+    with store.begin() as conn:
+        day_before = {"target_id": number, "resolution": DAY, "start": MIDNIGHT - timedelta(days=1), "ready_at": NOON}
+        conn.execute(dirty_period.insert().values(day_before))
+    roll_all(store, OVER)
+    assert rows(store, dirty_period, dirty_period.c.start < MIDNIGHT) == []
     assert rolled(store, HOUR)["total"].complete == 1
 
 
