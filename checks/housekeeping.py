@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,12 +14,16 @@ from checks.chores import Chores
 from checks.heartbeats.sweep import overdue, sweep
 from checks.lane import Lane
 from checks.recorder import stale_before, troubles_of_workers
+from checks.schedule import next_slot
 from checks.store import outbox, retention, rollup, writer
 from checks.store.engine import measure_offset, reading
 from checks.store.schema import target
+from checks.store.states import CHUNK, lock_targets
 
 BETWEEN_STEPS = 0.01  # seconds in which others may write
 MOST_STEPS = 200  # of one chore in a row
+_LATEST = 60.0  # seconds beyond its interval in which a target must be due
+_LONGEST_LEASE = timedelta(minutes=11)  # a little longer than a worker may be told to claim for
 
 Step = Callable[[sa.Engine, datetime], bool]
 
@@ -77,22 +82,38 @@ def clear_stale_troubles(engine: sa.Engine, now: datetime) -> bool:
 
 
 def pull_back(engine: sa.Engine, now: datetime, location: str, lease: timedelta) -> bool:
-    """Bring back due times and leases that lie further off than they ever should: the clock was set back."""
+    """Bring back due times and leases that lie further off than they ever should: the clock was set back.
+
+    True: there may be more.
+    """
     c = target.c
     micros = clock.to_micros(now)
     due, leased = sa.type_coerce(c.next_due_at, sa.BigInteger), sa.type_coerce(c.leased_until, sa.BigInteger)
-    here = sa.and_(c.location == location, c.source == "probed", c.active)
-    too_far = sa.and_(here, due > micros + (c.interval_seconds + 60) * 1_000_000)
-    too_long = sa.and_(here, leased > micros + 3_600_000_000)
+    too_far = due > micros + (c.interval_seconds + _LATEST) * 1_000_000
+    too_long = leased > clock.to_micros(now + _LONGEST_LEASE)
+    wrong = sa.and_(c.location == location, c.source == "probed", c.active, sa.or_(too_far, too_long))
     with reading(engine) as conn:
-        found = conn.execute(
-            sa.select(sa.func.count()).select_from(target).where(sa.or_(too_far, too_long))
-        ).scalar_one()
-    if found:
-        with engine.begin() as conn:
-            conn.execute(target.update().where(too_far).values(next_due_at=now))
-            conn.execute(target.update().where(too_long).values(leased_until=now + lease))
-    return False
+        ids = list(conn.execute(sa.select(c.id).where(wrong).order_by(c.id).limit(CHUNK)).scalars())
+    if not ids:
+        return False
+    with engine.begin() as conn:
+        columns = (c.id, c.monitor, c.interval_seconds, c.next_due_at, c.leased_until)
+        rows = lock_targets(conn, sa.and_(c.id.in_(ids), wrong), *columns)
+        if rows:
+            back = target.update().where(c.id == sa.bindparam("of"))
+            back = back.values(next_due_at=sa.bindparam("due"), leased_until=sa.bindparam("until"))
+            conn.execute(back, [_brought_back(row, now, lease) for row in rows])
+    return len(ids) == CHUNK
+
+
+def _brought_back(row: sa.Row[Any], now: datetime, lease: timedelta) -> dict[str, Any]:
+    """The row's due time on its grid, where those of many targets do not meet, and its lease as if it were new."""
+    due, until = row.next_due_at, row.leased_until
+    if due is not None and due > now + timedelta(seconds=row.interval_seconds + _LATEST):
+        due = next_slot(now, row.interval_seconds, row.monitor)
+    if until is not None and until > now + _LONGEST_LEASE:
+        until = now + lease
+    return {"of": row.id, "due": due, "until": until}
 
 
 def tidy_signs(engine: sa.Engine, now: datetime) -> bool:

@@ -14,8 +14,10 @@ from checks.housekeeping import clear_stale_troubles, pull_back
 from checks.lag import LagMeter
 from checks.lane import Lane
 from checks.process import Watchdog
+from checks.schedule import next_slot
 from checks.store import writer
 from checks.store.schema import target, trouble
+from checks.store.states import CHUNK
 from tests.checks.workers import monitor_of, publish, targets
 from tests.factories import NOON, at
 
@@ -181,8 +183,38 @@ def test_due_times_and_leases_beyond_reason_are_brought_back(store: sa.Engine) -
     assert targets(store)[0].next_due_at == NOON + hour
     assert not pull_back(store, NOON, "local", timedelta(seconds=30))
     back, same = targets(store)
-    assert (back.next_due_at, back.leased_until) == (NOON, at(30))
+    assert (back.next_due_at, back.leased_until) == (next_slot(NOON, 60, back.monitor), at(30))
     assert (same.next_due_at, same.leased_until) == (second.next_due_at, None)
+
+
+def test_due_times_that_are_brought_back_are_spread_over_their_grid(store: sa.Engine) -> None:
+    publish(store, *[monitor_of(interval="60s") for _ in range(30)], now=NOON)
+    before = [row.next_due_at for row in targets(store)]
+    with store.begin() as conn:
+        conn.execute(target.update().values(next_due_at=NOON + timedelta(hours=1)))
+    assert not pull_back(store, NOON, "local", timedelta(seconds=30))
+    assert [row.next_due_at for row in targets(store)] == before
+    assert len(set(before)) == 30
+
+
+def test_many_due_times_are_brought_back_in_several_steps(sqlite_store: sa.Engine) -> None:
+    publish(sqlite_store, *[monitor_of(interval="60s") for _ in range(CHUNK + 1)], now=NOON)
+    with sqlite_store.begin() as conn:
+        conn.execute(target.update().values(next_due_at=NOON + timedelta(hours=1)))
+    assert pull_back(sqlite_store, NOON, "local", timedelta(seconds=30))
+    assert not pull_back(sqlite_store, NOON, "local", timedelta(seconds=30))
+    assert max(row.next_due_at for row in targets(sqlite_store)) <= at(60)
+
+
+def test_a_lease_longer_than_any_is_brought_back_and_the_longest_is_not(store: sa.Engine) -> None:
+    publish(store, monitor_of(interval="60s"), monitor_of(interval="60s"), now=NOON)
+    first, second = targets(store)
+    with store.begin() as conn:
+        for row, minutes in ((first, 12), (second, 10)):
+            leased = target.update().where(target.c.id == row.id)
+            conn.execute(leased.values(leased_until=at(60 * minutes), leased_by="w"))
+    assert not pull_back(store, NOON, "local", timedelta(seconds=30))
+    assert [row.leased_until for row in targets(store)] == [at(30), at(600)]
 
 
 def test_a_trouble_that_no_worker_sees_any_more_is_cleared(sqlite_store: sa.Engine) -> None:
