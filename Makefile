@@ -29,10 +29,10 @@ run: $(STAMP) ## Run everything on this machine: http://127.0.0.1:8000/
 	$(BIN)/python manage.py up --config $(CONFIG) --port $(PORT)
 
 test: lint types imports check-docs browser ## Check everything, on both databases, within ten minutes
-	$(BIN)/python -m pytest -n $(JOBS) -m "not long"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long"
 
 test-long: browser ## What needs longer: the full crash matrix and chaos
-	$(BIN)/python -m pytest -n $(JOBS) -m long
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m long
 
 check: lint types imports check-docs ## What needs no running product: format, lint, types, imports, docs
 

@@ -34,7 +34,7 @@ def judge(engine: sa.Engine, now: datetime, watched_for: float) -> bool:
     everywhere, and the status says so, but nobody is told before three intervals were seen to pass in silence.
     """
     with reading(engine) as conn:
-        silent = _silent(conn, now)
+        silent = _silent(conn, now, watched_for)
         if not silent and not any(_troubles(conn, now, watched_for)):
             return False
     with engine.begin() as conn:
@@ -56,8 +56,12 @@ def timeout_of(spec: dict[str, Any]) -> timedelta:
         return timedelta(seconds=_DEFAULT_TIMEOUT)
 
 
-def _silent(conn: sa.Connection, now: datetime) -> list[sa.Row[Any]]:
-    """Targets that nobody claims, or whose latest results all say nothing, for three intervals."""
+def _silent(conn: sa.Connection, now: datetime, watched_for: float) -> list[sa.Row[Any]]:
+    """Targets that nobody claims, or whose latest results all say nothing, for three intervals.
+
+    One that was never probed is not blind but new, until the caller saw three intervals pass: after a slow first start
+    its first probe is late, and "no data yet" is the truth.
+    """
     c = target.c
     due, heard = (sa.type_coerce(column, sa.BigInteger) for column in (c.next_due_at, c.last_result_at))
     instant = clock.to_micros(now - MARGIN)
@@ -80,7 +84,17 @@ def _silent(conn: sa.Connection, now: datetime) -> list[sa.Row[Any]]:
         ),
     )
     rows = conn.execute(candidates.order_by(c.monitor).limit(20 * CHUNK))
-    return [row for row in rows if _is_silent(conn, row, now - MARGIN - timeout_of(row.spec))][:CHUNK]
+    return [
+        row
+        for row in rows
+        if (row.vote != Status.PENDING.value or _watched(row, watched_for))
+        and _is_silent(conn, row, now - MARGIN - timeout_of(row.spec))
+    ][:CHUNK]
+
+
+def _watched(row: sa.Row[Any], watched_for: float) -> bool:
+    longest = INTERVALS * row.interval_seconds + timeout_of(row.spec).total_seconds() + MARGIN.total_seconds()
+    return bool(watched_for > longest)
 
 
 def _is_silent(conn: sa.Connection, row: sa.Row[Any], by: datetime) -> bool:

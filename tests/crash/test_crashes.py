@@ -128,7 +128,12 @@ def rig(database: str, request: pytest.FixtureRequest) -> Iterator[Rig]:
 def selection(points: list[Point]) -> list[object]:
     """Each point on each database; what is not in the everyday selection is marked as long."""
     return [
-        pytest.param(database, point, id=f"{database}-{point}", marks=() if point.short else (pytest.mark.long,))
+        pytest.param(
+            database,
+            point,
+            id=f"{database}-{point}",
+            marks=[pytest.mark.xdist_group(f"crash-{database}"), *([] if point.short else [pytest.mark.long])],
+        )
         for database in ("sqlite", "postgresql")
         for point in points
     ]

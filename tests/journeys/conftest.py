@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys import town as towns
 from tests.journeys.inbox import Inbox
 from tests.journeys.stack import Stack
 from tests.journeys.target import Target
+from tests.journeys.town import Town
 
 StartStack = Callable[..., Stack]
 
@@ -16,6 +18,20 @@ StartStack = Callable[..., Stack]
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"town-{name}")) for name in ("sqlite", "postgresql")]
+)
+def town(request: pytest.FixtureRequest) -> Town:
+    """The installation that several stories share, on each database."""
+    return towns.town_of(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _close_towns() -> Iterator[None]:
+    yield
+    towns.close_all()
 
 
 @pytest.fixture

@@ -12,16 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests import postgres
-from tests.journeys.conftest import StartStack
-from tests.journeys.inbox import Inbox
 from tests.journeys.person import Person
 from tests.journeys.ports import free_port
 from tests.journeys.stack import ROOT, Stack, environment, wait_until
-from tests.journeys.target import Target
+from tests.journeys.town import Town
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
-
-QUICK = "defaults: {interval: 1s, timeout: 1s, failures: 2, successes: 1, retry_interval: 1s}\n"
 
 
 def page_text(stack: Stack, path: str = "/") -> str:
@@ -72,58 +68,45 @@ def test_from_nothing_to_a_page_with_one_command(
     assert process.poll() is None
 
 
-def configuration(target: Target, names: str) -> str:
-    monitors = "".join(f"  - {{name: {name}, kind: http, url: '{target.url}{name}'}}\n" for name in names.split())
-    return QUICK + "monitors:\n" + monitors
-
-
-def test_an_edited_file_is_planned_applied_and_taken_up_within_seconds(
-    start_stack: StartStack, target: Target, tmp_path: Path
-) -> None:
-    stack = start_stack(configuration(target, "one"))
-    stack.wait_status("one", "up")
-
+def test_an_edited_file_is_planned_applied_and_taken_up_within_seconds(town: Town, tmp_path: Path) -> None:
+    stack, url = town.stack, town.servers["steady"].url
+    more = [f"  - {{name: {name}, kind: http, url: '{url}', interval: 1s}}\n" for name in ("one", "two")]
     elsewhere = tmp_path / "edited.yaml"
-    elsewhere.write_text(configuration(target, "one two"), encoding="utf-8")
+    elsewhere.write_text(town.configuration(more[0]), encoding="utf-8")
     plan = stack.manage("plan", str(elsewhere))
     assert plan.returncode == 0
-    assert "create monitor two" in plan.stdout
-    assert stack.status("two") == ""
+    assert "create monitor one" in plan.stdout
+    assert stack.status("one") == ""
     assert stack.manage("apply", str(elsewhere)).returncode == 0
-    stack.wait_status("two", "up", within=10)
+    stack.wait_status("one", "up", within=10)
 
     # The file that `up` was started with is applied again by itself.
-    stack.write_config(configuration(target, "one two three"))
-    stack.wait_status("three", "up", within=15)
+    stack.write_config(town.configuration("".join(more)))
+    stack.wait_status("two", "up", within=15)
 
     # A mistake leaves everything as it is, and is said with its place.
-    stack.write_config(configuration(target, "one two three") + "  - {name: Four, kind: htttp}\n")
-    wait_until(lambda: "config.yaml:6" in stack.log, within=15, what="the mistake is said")
-    assert stack.status("three") == "up"
+    stack.write_config(town.configuration("".join(more)).replace("name: two, kind: http", "name: two, kind: htttp"))
+    wait_until(lambda: "unknown kind 'htttp'; did you mean http?" in stack.log, within=15, what="the mistake is said")
+    assert stack.status("two") == "up"
+    stack.write_config(town.configuration("".join(more)))
 
 
-def test_a_monitor_added_in_the_admin_is_probed_within_seconds(start_stack: StartStack, target: Target) -> None:
-    stack = start_stack()
+def test_a_monitor_added_in_the_admin_is_probed_within_seconds(town: Town) -> None:
+    stack, server = town.stack, town.servers["steady"]
     with Person(stack) as person:
         form = person.read("/admin/monitoring/monitor/add/?kind=http").form_with("url")
-        form |= {"name": "By hand", "url": target.url, "interval": "1s", "expect": "status == 200\nlatency < 5s"}
+        address = f"{server.url}by-hand"
+        form |= {"name": "By hand", "url": address, "interval": "1s", "expect": "status == 200\nlatency < 5s"}
         person.send("/admin/monitoring/monitor/add/?kind=http", form)
         stack.wait_status("by-hand", "up", within=15)
-        assert target.seen
-        assert "nobody is told" in person.read("/dashboard/").text, "no rule and no page mention it, and it says so"
+        assert "/by-hand" in server.seen
+        text = person.read("/dashboard/").text
+        assert "By hand http nobody is told" in text, "no rule and no page mention it, and it says so"
+        assert "Shop http nobody is told" not in text
 
 
-def test_a_job_that_stops_pinging_is_down_after_its_grace_and_says_when_it_was_heard(
-    start_stack: StartStack, inbox: Inbox
-) -> None:
-    stack = start_stack(
-        f"""
-monitors:
-  - {{name: Backup, kind: heartbeat, schedule: {{every: 2s}}, grace: 2s}}
-channels: [{{name: mail, url: "{inbox.mail_url}"}}]
-alert_rules: [{{name: Anything, when: down, notify: [mail]}}]
-"""
-    )
+def test_a_job_that_stops_pinging_is_down_after_its_grace_and_says_when_it_was_heard(town: Town) -> None:
+    stack = town.stack
     url = stack.monitors()["backup"]["ping_url"]
     for _ in range(4):
         assert stack.get(url)[0] == 200
@@ -133,67 +116,56 @@ alert_rules: [{{name: Anything, when: down, notify: [mail]}}]
     assert stack.get(url)[0] == 200
     stack.wait_status("backup", "down", within=20)
     assert time.monotonic() - heard >= 4, "not before the grace was over"
-    message = wait_until(lambda: inbox.of("mail"), within=15, what="a mail")[0].text
+    town.wait_told("Backup", 1, "mail")
+    message = town.told("mail", "Backup")[0].text
     assert "Backup is down" in message
     assert "heard" in message
     assert stack.get(url)[0] == 200
     stack.wait_status("backup", "up", within=5)
-    wait_until(lambda: len(inbox.of("mail")) == 2, within=15, what="the end is told")
+    town.wait_told("Backup", 2, "mail")
     assert stack.get("/ping/00000000-0000-0000-0000-000000000000")[0] == 404
 
 
-def test_percentiles_of_an_hour_a_day_and_a_month_stand_on_the_monitors_page(
-    start_stack: StartStack, target: Target
-) -> None:
-    stack = start_stack(configuration(target, "shop"))
+FIGURE = r"[\d.,]+ (?:ms|µs|s)"
 
-    def probes() -> int:
-        return int(stack.query("SELECT count(*) AS n FROM result WHERE latency_ns IS NOT NULL", store=True)[0]["n"])
 
-    wait_until(lambda: probes() >= 5, within=30, what="five probes")
-    with Person(stack) as person:
-        text = person.read("/dashboard/monitors/shop/").text
-        figure = r"[\d.,]+ (?:ms|µs|s)"
+def test_percentiles_of_an_hour_a_day_and_a_month_stand_on_the_monitors_page(town: Town) -> None:
+    wait_until(lambda: len(town.servers["steady"].seen) >= 5, within=30, what="five probes")
+    with Person(town.stack) as person:
+        text = person.read("/dashboard/monitors/steady/").text
         for window in ("An hour", "A day", "A month"):
-            assert re.search(rf"{window} {figure} {figure} {figure} \d+ 0", text), text
-        assert re.search(rf"shop http nobody is told Up \d+ s {figure}", person.read("/dashboard/").text)
+            assert re.search(rf"{window} {FIGURE} {FIGURE} {FIGURE} \d+ 0", text), text
 
 
-@pytest.mark.long
-@pytest.mark.timeout(300)
-def test_percentiles_stand_on_the_dashboard_once_they_were_rolled_up(start_stack: StartStack, target: Target) -> None:
-    stack = start_stack(configuration(target, "shop"))
-    figure = r"[\d.,]+ (?:ms|µs|s)"
-    with Person(stack) as person:
-        wait_until(
-            lambda: re.search(rf"Up .*? {figure} {figure} {figure} 100 %", person.read("/dashboard/").text),
-            within=100,
-            what="p50 and p95 of 24 hours stand on the dashboard",
-            every=2,
-        )
-
-
-def test_a_post_mortem_is_written_published_and_read_by_everybody(start_stack: StartStack, target: Target) -> None:
-    stack = start_stack(
-        configuration(target, "shop")
-        + "status_pages: [{slug: public, title: P, groups: [{name: G, components: [{monitor: shop, name: Shop}]}]}]\n"
-    )
-    stack.wait_status("shop", "up")
-    target.stop()
-    stack.wait_status("shop", "down")
-    target.start()
-    stack.wait_status("shop", "up")
+def test_a_post_mortem_is_written_published_and_read_by_everybody(town: Town) -> None:
+    stack, server = town.stack, town.servers["blog"]
+    stack.wait_status("blog", "up")
+    server.stop()
+    stack.wait_status("blog", "down")
+    server.start()
+    stack.wait_status("blog", "up")
     stack.wait_quiet()
-    (incident,) = stack.incidents()
+    (incident,) = [found for found in stack.incidents() if found["monitor"] == "blog"]
     edit = f"/admin/monitoring/incident/{incident['id']}/change/"
     public = f"/incidents/{incident['id']}/"
     with Person(stack) as person:
         form = person.read(edit).form_with("post_mortem-0-markdown")
         form["post_mortem-0-markdown"] = "## Why\n\nThe **index** was empty. <script>alert(1)</script>"
-        page = person.send(edit, form)
+        person.send(edit, form)
         assert "was empty" not in stack.get(public)[1], "not public yet"
         page = person.read(edit)
-        label = next(label for label in page.buttons if "ublish" in label)
-        person.press(page, label)
+        person.press(page, next(label for label in page.buttons if "ublish" in label))
     wait_until(lambda: "<strong>index</strong>" in stack.get(public)[1], within=15, what="it stands on its page")
     assert "<script>alert" not in stack.get(public)[1]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_percentiles_stand_on_the_dashboard_once_they_were_rolled_up(town: Town) -> None:
+    with Person(town.stack) as person:
+        wait_until(
+            lambda: re.search(rf"Steady http .*? {FIGURE} {FIGURE} {FIGURE} 100 %", person.read("/dashboard/").text),
+            within=100,
+            what="p50 and p95 of 24 hours stand on the dashboard",
+            every=2,
+        )

@@ -54,6 +54,12 @@ class Applied:
     def poll(self) -> int:
         return self.status
 
+    def kill(self) -> None:
+        raise AssertionError("it has ended")
+
+    def wait(self) -> int:
+        return self.status
+
 
 class Attempts:
     """Applies the file, and remembers how that ended."""
@@ -186,6 +192,13 @@ def test_nothing_else_begins_while_an_attempt_goes_on(path: Path, moving: Time) 
         def poll(self) -> int | None:
             return self.status
 
+        def kill(self) -> None:
+            self.status = -9
+
+        def wait(self) -> int:
+            assert self.status is not None
+            return self.status
+
     begun: list[Slow] = []
 
     def begin(_: Path) -> Slow:
@@ -206,3 +219,5 @@ def test_nothing_else_begins_while_an_attempt_goes_on(path: Path, moving: Time) 
     moving.pass_by(1)
     assert not watch.poll()
     assert len(begun) == 2
+    watch.stop()
+    assert begun[1].status == -9, "what is being applied ends with the watch"

@@ -143,7 +143,7 @@ def test_what_is_kept_of_a_page_names_no_address_and_no_error(make_monitor, publ
         "pg primary",
         monitor.slug,
         "eu-west",
-        "503",
+        "HTTP 503",
         "for operators",
         str(monitor.uuid),
     ):
