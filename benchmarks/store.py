@@ -30,14 +30,14 @@ from checks import clock
 from checks.result import Outcome, Phases, Result
 from checks.status import Policy
 from checks.store import reader
-from checks.store.claims import claim
+from checks.store.claims import Finished, claim
 from checks.store.engine import open_engine, reading
 from checks.store.periods import SETTLED
 from checks.store.publishing import publish
 from checks.store.rollup import roll_up
 from checks.store.schema import result
 from checks.store.upgrade import upgrade
-from checks.store.writer import Finished, record
+from checks.store.writer import record
 from tests import postgres
 from tests.factories import make_published
 

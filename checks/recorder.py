@@ -20,8 +20,9 @@ from checks.lane import Lane
 from checks.logs import one_line
 from checks.result import OURS, Reason
 from checks.store import claims, writer
+from checks.store.claims import Finished
 from checks.store.engine import StoreProblem, our_trouble
-from checks.store.writer import Finished, Recorded
+from checks.store.writer import Recorded
 
 logger = logging.getLogger(__name__)
 

@@ -30,8 +30,7 @@ from checks.result import Failure, Outcome, Phases, Reason, Result
 from checks.secretbox import SecretBox
 from checks.sight import JumpDetector
 from checks.store import claims
-from checks.store.claims import Claimed
-from checks.store.writer import Finished
+from checks.store.claims import Claimed, Finished
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from checks import logs
 from checks.environment import data_dir
 from checks.process import WRONG_CONFIGURATION, die_with_parent
-from monitoring.command_line import add_server_arguments, address_of
+from monitoring.address import add_server_arguments, address_of
 from monitoring.config.watch import ConfigWatch
 from monitoring.supervisor import AlreadyRunning, DataDirectoryLock, PortTaken, Supervisor, check_port, environment
 

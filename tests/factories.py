@@ -9,9 +9,8 @@ from uuid import UUID, uuid4
 
 from checks.result import Failure, Outcome, Phases, Reason, Result
 from checks.status import Policy, TargetState
-from checks.store.claims import Claimed
+from checks.store.claims import Claimed, Finished
 from checks.store.publishing import PublishedMonitor
-from checks.store.writer import Finished
 
 # A Tuesday in the middle of an hour, in no zone's night of changing clocks.
 NOON = datetime(2026, 3, 10, 12, 20, tzinfo=UTC)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
 from checks.clock import to_micros
-from checks.result import PHASES
+from checks.result import PHASES, Outcome
+from checks.status import TargetState
+from checks.store.claims import Finished
 from checks.store.periods import HOUR, first_ready, start_of
-
-if TYPE_CHECKING:
-    from checks.store.writer import Observed
 
 # Column, and the type of its array on PostgreSQL.
 _TARGET = (
@@ -50,6 +50,27 @@ _DIRTY = (("target_id", "bigint"), ("resolution", "text"), ("start", "bigint"), 
 
 Row = tuple[Any, ...]
 Columns = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A result beside the state of its target before and after it."""
+
+    finished: Finished
+    before: TargetState
+    after: TargetState
+
+    @property
+    def moved(self) -> bool:
+        """Whether the location votes otherwise than before."""
+        return self.after.vote is not self.before.vote
+
+    @property
+    def telling(self) -> bool:
+        """Whether its evidence is kept: a change of vote, or the first result of a run that is not up."""
+        outcome, after = self.finished.result.outcome, self.after
+        first = after is not self.before and (after.serving_run == 1 or after.healthy_run == 1)
+        return self.moved or (first and outcome is not Outcome.UP)
 
 
 def write(conn: sa.Connection, seen: Sequence[Observed], now: datetime) -> None:

@@ -14,7 +14,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from checks.status import TargetState
+from checks.result import Result
+from checks.status import Policy, TargetState
 from checks.store.schema import target
 from checks.store.states import CHUNK, STATE_COLUMNS, state_of
 
@@ -32,6 +33,17 @@ class Claimed:
     interval: float
     retry_interval: float
     state: TargetState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """One claimed probe that ended: what it found, and when its target is due again."""
+
+    claimed: Claimed
+    result: Result
+    policy: Policy
+    next_due_at: datetime
+    skipped: int  # slots that passed while it ran
 
 
 def claim(

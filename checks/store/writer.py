@@ -15,25 +15,14 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from checks.result import Outcome, Result
 from checks.status import Cause, MonitorState, Policy, Status, TargetState, Transition, advance, move, observe
 from checks.store import bulk
-from checks.store.claims import Claimed
+from checks.store.bulk import Observed
+from checks.store.claims import Finished
 from checks.store.schema import monitor_state, target, transition, trouble
 from checks.store.states import CHUNK, STATE_COLUMNS, lock_monitors, lock_targets, monitor_state_of, state_of
 
 CHANNEL = "stillup_transitions"  # PostgreSQL wakes the notifiers that LISTEN to it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """One claimed probe that ended: what it found, and when its target is due again."""
-
-    claimed: Claimed
-    result: Result
-    policy: Policy
-    next_due_at: datetime
-    skipped: int  # slots that passed while it ran
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,27 +40,6 @@ class Recorded:
 
     refused: int = 0
     transitions: list[Written] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """A result beside the state of its target before and after it."""
-
-    finished: Finished
-    before: TargetState
-    after: TargetState
-
-    @property
-    def moved(self) -> bool:
-        """Whether the location votes otherwise than before."""
-        return self.after.vote is not self.before.vote
-
-    @property
-    def telling(self) -> bool:
-        """Whether its evidence is kept: a change of vote, or the first result of a run that is not up."""
-        outcome, after = self.finished.result.outcome, self.after
-        first = after is not self.before and (after.serving_run == 1 or after.healthy_run == 1)
-        return self.moved or (first and outcome is not Outcome.UP)
 
 
 def record(conn: sa.Connection, batch: Sequence[Finished], now: datetime) -> Recorded:

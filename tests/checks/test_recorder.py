@@ -21,8 +21,8 @@ from checks.recorder import Recorder, store_is_shut
 from checks.result import Failure, Outcome, Reason
 from checks.sight import WORKER, last_sign
 from checks.store import claims
+from checks.store.claims import Finished
 from checks.store.schema import target, trouble
-from checks.store.writer import Finished
 from tests.checks.workers import make_all_due, monitor_of, publish, results
 from tests.factories import make_finished
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.command_line import address_of
+from monitoring.address import address_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

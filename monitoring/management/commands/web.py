@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from checks import logs, process
 from monitoring import preparation
-from monitoring.command_line import add_server_arguments
+from monitoring.address import add_server_arguments
 from monitoring.server import serve
 from monitoring.supervisor import PortTaken, check_port
 
