@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from urllib.parse import unquote
 
 from checks.spec import REDACTED
+from monitoring import recipients
 from monitoring.models import Channel
-from monitoring.notifier import recipients
 from monitoring.publish import secretbox
 
 # They act on the machine that the notifier runs on.

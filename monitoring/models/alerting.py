@@ -16,7 +16,7 @@ class Channel(models.Model):
     name = models.CharField(max_length=100, unique=True)
     sealed_url = models.TextField(editable=False)
     owner = models.CharField(max_length=8, choices=Owner, default=Owner.UI)
-    # Each is told by a message of its own (`monitoring.notifier.recipients`); counted when the URL is set.
+    # Each is told by a message of its own (`monitoring.recipients`); counted when the URL is set.
     recipients = models.PositiveSmallIntegerField(default=1, editable=False)
     fallback = models.BooleanField(default=False, help_text="Told when another channel gave up on a message.")
     broken_since = models.DateTimeField(null=True, blank=True, editable=False)

@@ -24,7 +24,7 @@ from typing import Any
 from checks import clock
 from checks.guard import Guard
 from checks.process import die_with_parent
-from monitoring.notifier import recipients
+from monitoring import recipients
 
 MEMORY_LIMIT = 512 * 2**20  # bytes of address space
 BODY_LIMIT = 2**20  # bytes read of a destination's answer

@@ -68,7 +68,7 @@ OUTAGE = [
     *around("notifier", "monitoring.notifier.delivery:settle", short="after"),
     Point("notifier", "monitoring.notifier.delivery:settle", "after", nth=2),
     *around("notifier", "monitoring.notifier.pool:Child.send"),
-    *around(SENDER, "monitoring.notifier.recipients:pick"),
+    *around(SENDER, "monitoring.recipients:pick"),
     *around(SENDER, "apprise.plugins.base:NotifyBase.notify", short="after"),
     # The page.
     *around("notifier", "monitoring.status.snapshot:render_all"),

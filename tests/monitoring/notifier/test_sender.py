@@ -19,7 +19,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MessageHandler
 from apprise import Apprise
 
-from monitoring.notifier import recipients
+from monitoring import recipients
 from monitoring.notifier.pool import Order, Pool
 from monitoring.notifier.sender import Answer, cut, parse_retry_after
 
