@@ -18,6 +18,7 @@ MAX_HEADERS = 100
 BEAT_EVERY = 0.5  # seconds
 MAX_BODY = 1 << 20  # bytes; the largest form, a post-mortem, has 50,000 characters
 BODY_WITHIN = 30.0  # seconds for a whole body, however it trickles in
+SLOTS = 32  # requests that Django answers at once: each has a thread, and may have a connection to the database
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -49,8 +50,8 @@ class BodyTooLarge(Exception):
     """The body that is being read passed the cap."""
 
 
-class BodyTooSlow(Exception):
-    """The body that is being read was not whole in time."""
+class ClientLeft(Exception):
+    """The client closed before its body was whole."""
 
 
 class Front:
@@ -60,6 +61,7 @@ class Front:
         self._django = django
         self._pings = pings
         self._static = static
+        self._slots = asyncio.Semaphore(SLOTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the server's life."""
@@ -107,37 +109,39 @@ class Front:
             await self._ask_django(scope, receive, send)
 
     async def _ask_django(self, scope: Scope, receive: Receive, send: Send) -> None:
-        received, whole, begun = 0, False, False
-        whole_by = asyncio.get_running_loop().time() + BODY_WITHIN
-
-        async def counted() -> Message:
-            nonlocal received, whole
-            if whole:  # what still comes is the client's leaving, for which Django waits as long as it answers
-                return await receive()
-            try:
-                async with asyncio.timeout_at(whole_by):
-                    message = await receive()
-            except TimeoutError:
-                raise BodyTooSlow from None
-            received += len(message.get("body", b""))
-            if received > MAX_BODY:
-                raise BodyTooLarge
-            whole = not message.get("more_body", False)
-            return message
-
-        async def noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
+        """Ask Django once the body is whole: a slow client must not hold one of the slots."""
         try:
-            await self._django(scope, counted, noted)
+            async with asyncio.timeout(BODY_WITHIN):
+                body = await _whole_body(receive)
+        except TimeoutError:
+            await refuse(send, 408, f"the body did not arrive within {BODY_WITHIN:g} s")
+            return
         except BodyTooLarge:
-            if not begun:
-                await refuse(send, 413, f"the body is larger than {MAX_BODY} bytes")
-        except BodyTooSlow:
-            if not begun:
-                await refuse(send, 408, f"the body did not arrive within {BODY_WITHIN:g} s")
+            await refuse(send, 413, f"the body is larger than {MAX_BODY} bytes")
+            return
+        except ClientLeft:
+            return
+        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def handed() -> Message:
+            return waiting.pop() if waiting else await receive()  # then the client's leaving, for which Django waits
+
+        async with self._slots:
+            await self._django(scope, handed, send)
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    """The body. Raises BodyTooLarge and ClientLeft."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            raise BodyTooLarge
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 def _announced(headers: list[tuple[bytes, bytes]]) -> int:

@@ -78,7 +78,10 @@ def forget() -> None:
 
 def _answer(code: str, status: int) -> HttpResponse:
     headers = {"Cache-Control": "no-store"}
-    return HttpResponse(f"{code}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
+    answer = HttpResponse(f"{code}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
+    # Django would log each 503 as an error of its own, once a second for as long as somebody waits for readiness.
+    answer._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+    return answer
 
 
 def readiness() -> Readiness:

@@ -100,8 +100,8 @@ def _database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or ""),
-        "CONN_MAX_AGE": 60,
-        "CONN_HEALTH_CHECKS": True,
+        # Under ASGI each request has a thread of its own: a connection that is kept is kept by a thread that is gone.
+        "CONN_MAX_AGE": 0,
         "OPTIONS": {
             "options": session,
             "connect_timeout": 5,

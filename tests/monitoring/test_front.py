@@ -167,6 +167,38 @@ def test_an_answer_may_take_longer_than_a_body(site: Site, monkeypatch: pytest.M
     assert left == ["http.disconnect"]
 
 
+def test_django_is_asked_only_so_often_at_once_and_never_by_half_a_body() -> None:
+    at_once, most = 0, 0
+
+    async def django(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.01)
+        at_once -= 1
+
+    async def whole() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def never_whole() -> Any:
+        await asyncio.sleep(60)
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def main() -> None:
+        answering = Front(django, Recorder(), StaticFiles())
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+        slow = [asyncio.create_task(answering(scope, never_whole, send)) for _ in range(2 * front.SLOTS)]
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(answering(scope, whole, send) for _ in range(3 * front.SLOTS)))
+        for task in slow:
+            task.cancel()
+
+    asyncio.run(main())
+    assert most == front.SLOTS
+
+
 @pytest.mark.parametrize("length", [b"-1", b"many", b"9" * 40, b""])
 def test_a_length_that_is_none_is_no_length(site: Site, length: bytes) -> None:
     assert site.ask("/", headers=[(b"content-length", length)]).status == 200
