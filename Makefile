@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Tests and linters run in as many processes as a small machine has cores.
-JOBS ?= 2
+# Tests run in so many processes: one more than a small machine has cores, since the journeys mostly wait.
+JOBS ?= 3
 CONFIG ?= config.example.yaml
 PORT ?= 8000
 SOURCES := checks monitoring tests benchmarks manage.py
