@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import json
 import os
@@ -72,6 +73,7 @@ def manage(*arguments: str, env: Mapping[str, str], within: float = 60.0) -> sub
 def template(database: str) -> tuple[Path, str]:
     """A prepared data directory and, on PostgreSQL, the name of a prepared database: what every stack copies."""
     directory = Path(mkdtemp(prefix="stillup-template-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     name = postgres.server().create_database(prefix="stack_template") if database == "postgresql" else ""
     done = manage("prepare", env=environment(directory, postgres.server().url(name) if name else ""))
     assert done.returncode == 0, done.stderr

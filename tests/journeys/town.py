@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 from tests.journeys.inbox import Inbox, Message
 from tests.journeys.stack import Stack, wait_until
@@ -20,9 +20,10 @@ class Town:
 
     def __init__(self, database: str) -> None:
         self._open = ExitStack()
+        directory = Path(self._open.enter_context(TemporaryDirectory(prefix="stillup-town-")))
         self.servers = {name: self._open.enter_context(Target()) for name in SERVERS}
         self.inbox = self._open.enter_context(Inbox())
-        self.stack = Stack(Path(mkdtemp(prefix="stillup-town-")), database, self.configuration())
+        self.stack = Stack(directory, database, self.configuration())
         self._open.enter_context(self.stack)
 
     def close(self) -> None:
