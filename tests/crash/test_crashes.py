@@ -63,10 +63,12 @@ status_pages:
 """
 
     def close(self) -> None:
-        self.stack.__exit__(None, None, None)
-        self.target.stop()
-        self.inbox.__exit__(None, None, None)
-        shutil.rmtree(self.hook, ignore_errors=True)
+        try:
+            self.stack.__exit__(None, None, None)
+        finally:
+            self.target.stop()
+            self.inbox.__exit__(None, None, None)
+            shutil.rmtree(self.hook, ignore_errors=True)
 
     def arm(self, point: Point) -> None:
         (self.hook / "reached").unlink(missing_ok=True)
