@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Tests run in so many processes: one more than a small machine has cores, since the journeys mostly wait.
 JOBS ?= 3
+# What kills processes by the clock gets a core each.
+LONG_JOBS ?= 2
 CONFIG ?= config.example.yaml
 PORT ?= 8000
 SOURCES := checks monitoring tests benchmarks manage.py
@@ -32,7 +34,7 @@ test: lint types imports check-docs browser ## Check everything, on both databas
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long"
 
 test-long: browser ## What needs longer: the full crash matrix and chaos
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m long
+	$(BIN)/python -m pytest -n $(LONG_JOBS) --dist loadgroup -m long
 
 check: lint types imports check-docs ## What needs no running product: format, lint, types, imports, docs
 

@@ -32,7 +32,7 @@ def ensure_admin() -> FirstAccount | None:
     users = get_user_model().objects
     if users.filter(is_superuser=True, is_active=True).exists():
         return None
-    name, given = read_env("STILLUP_ADMIN_USER", "admin"), read_env("STILLUP_ADMIN_PASSWORD")
+    name, given = read_env("STILLUP_ADMIN_USER") or "admin", read_env("STILLUP_ADMIN_PASSWORD")
     password = given or secrets.token_urlsafe(15)
     if given:
         _say_if_weak(given)

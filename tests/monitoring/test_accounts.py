@@ -33,6 +33,15 @@ def test_the_environment_names_the_first_admin(monkeypatch, tmp_path):
     assert User.objects.get(username="ada").check_password("a very good password")
 
 
+def test_an_empty_name_is_no_name(monkeypatch):
+    monkeypatch.setenv("STILLUP_ADMIN_USER", "")  # what compose.yaml passes on where nobody set it
+    monkeypatch.setenv("STILLUP_ADMIN_PASSWORD", "")
+    made = accounts.ensure_admin()
+    assert made is not None
+    assert made.name == "admin"
+    assert made.password
+
+
 def test_a_weak_password_from_the_environment_is_said_to_be_weak_and_never_shown(monkeypatch, caplog):
     monkeypatch.setenv("STILLUP_ADMIN_PASSWORD", "hunter2")
     assert accounts.ensure_admin() is not None
