@@ -56,8 +56,8 @@ check-docs: $(STAMP)
 	$(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
 
 lock: $(STAMP) ## Pin the newest versions that pyproject.toml allows
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml --output-file requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra all pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra all --group dev pyproject.toml --output-file requirements-dev.lock
 
 audit: $(STAMP) ## Ask for known vulnerabilities of what is pinned; needs the internet
 	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements.lock

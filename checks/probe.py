@@ -7,6 +7,7 @@ import errno
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 
 from checks import clock, expect
@@ -68,10 +69,18 @@ class Kind:
     """One kind of monitor: its options and, where it asks by itself, its coroutine.
 
     The coroutine fills `context.seen` and returns it; it raises `ProbeFailure` to end early with a named failure.
+    A kind whose library is heavy names its extra and the modules that come with it, and imports them when it probes.
     """
 
     spec: type[MonitorSpec]
     probe: Callable[[Any, ProbeContext], Awaitable[Observation]] | None = None
+    extra: str = ""  # of this package, as in `pip install 'stillup[grpc]'`
+    modules: tuple[str, ...] = ()  # what that extra brings
+
+    def missing(self) -> str:
+        """What is to be installed before this kind can probe; empty where nothing is missing."""
+        absent = [name for name in self.modules if find_spec(name) is None]
+        return f"{absent[0]} is not installed; install it with: pip install 'stillup[{self.extra}]'" if absent else ""
 
 
 class ProbeFailure(Exception):
