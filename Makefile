@@ -13,7 +13,7 @@ PORT ?= 8000
 SOURCES := checks monitoring tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long check lint types imports docs lock audit browser check-docs clean
+.PHONY: help install run test test-long check lint types imports docs lock audit browser servers check-docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,10 +30,10 @@ $(STAMP): requirements-dev.lock
 run: $(STAMP) ## Run everything on this machine: http://127.0.0.1:8000/
 	$(BIN)/python manage.py up --config $(CONFIG) --port $(PORT)
 
-test: lint types imports check-docs browser ## Check everything, on both databases, within ten minutes
+test: lint types imports check-docs browser servers ## Check everything, on both databases, within ten minutes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long"
 
-test-long: browser ## What needs longer: the full crash matrix and chaos
+test-long: browser servers ## What needs longer: the full crash matrix and chaos
 	$(BIN)/python -m pytest -n $(LONG_JOBS) --dist loadgroup -m long
 
 check: lint types imports check-docs ## What needs no running product: format, lint, types, imports, docs
@@ -65,6 +65,10 @@ audit: $(STAMP) ## Ask for known vulnerabilities of what is pinned; needs the in
 # Debian's Chromium where it is or can be installed, else Playwright's own; a test that finds neither says both commands.
 browser: $(STAMP)
 	@$(BIN)/python -m tests.browser
+
+# Real servers of the protocols that monitors speak.
+servers: $(STAMP)
+	@$(BIN)/python -m tests.debian
 
 clean: ## Remove what the other targets made, except the data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts build *.egg-info

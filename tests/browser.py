@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests import debian
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-APT = ("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
 PLAYWRIGHT = (sys.executable, "-m", "playwright", "install", "chromium")
 # Tests may run as root, where Chromium's sandbox does not start; and nothing but the page may use the network.
 ARGUMENTS = (
@@ -32,7 +32,7 @@ ARGUMENTS = (
 )
 MISSING = (
     "The browser tests need a Chromium, and there is none. One of these brings it:\n"
-    f"  sudo {' '.join(APT)}\n"
+    "  sudo apt-get install --yes --no-install-recommends chromium\n"
     "  .venv/bin/python -m playwright install --with-deps chromium"
 )
 
@@ -67,23 +67,6 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def _by_apt() -> bool:
-    if shutil.which("apt-get") is None:
-        return False
-    if os.geteuid() == 0:
-        become: tuple[str, ...] = ()
-    elif (
-        shutil.which("sudo")
-        and subprocess.run(["sudo", "-n", "true"], check=False, capture_output=True).returncode == 0
-    ):
-        become = ("sudo", "-n")
-    else:
-        return False
-    quiet = {"DEBIAN_FRONTEND": "noninteractive", **os.environ}
-    subprocess.run([*become, "apt-get", "update", "--quiet"], check=False, env=quiet, stdout=subprocess.DEVNULL)
-    return subprocess.run([*become, *APT], check=False, env=quiet, stdout=subprocess.DEVNULL).returncode == 0
-
-
 def _by_playwright() -> bool:
     return subprocess.run(PLAYWRIGHT, check=False).returncode == 0
 
@@ -93,7 +76,7 @@ def main() -> int:
     if executable() or playwrights_own():
         return 0
     print("no Chromium on this machine: installing one")
-    if (_by_apt() and executable()) or (_by_playwright() and playwrights_own()):
+    if (debian.install(["chromium"]) and executable()) or (_by_playwright() and playwrights_own()):
         return 0
     print(MISSING, file=sys.stderr)
     return 1
