@@ -108,6 +108,7 @@ class MonitorSpec(BaseModel):
 
     source: ClassVar[Literal["probed", "pinged", "derived", "set"]]
     subjects: ClassVar[Mapping[str, expect.Subject]] = {}
+    example: ClassVar[str] = ""  # options in YAML, beside the name and kind, as the reference shows them
 
     kind: str
     """What is asked, and how: http, tcp, heartbeat."""
