@@ -28,13 +28,20 @@ def make_spec(**options: Any) -> Any:
     from checks.probes import parse_spec
 
     kind = options.get("kind", "http")
-    name = f"Monitor {next(_numbers)}"
-    needed: dict[str, dict[str, Any]] = {
-        "http": {"url": "http://127.0.0.1:9/"},
-        "tcp": {"address": "127.0.0.1:9"},
-        "heartbeat": {"schedule": {"every": "60s"}},
-    }
-    return parse_spec({"kind": kind, "name": name, **needed.get(kind, {}), **options})
+    return parse_spec({"kind": kind, "name": f"Monitor {next(_numbers)}", **_needed(kind), **options})
+
+
+def _needed(kind: str) -> dict[str, Any]:
+    """The options without which a monitor of this kind is none."""
+    from checks.probes import spec_class
+    from tests.contracts.examples import EXAMPLES
+
+    if kind == "heartbeat":
+        return {"schedule": {"every": "60s"}}
+    if kind not in EXAMPLES:
+        return {}  # what is wrong is for the caller to see
+    fields = spec_class(kind).model_fields
+    return {name: value for name, value in EXAMPLES[kind].ask("127.0.0.1:9").items() if fields[name].is_required()}
 
 
 def make_result(outcome: Outcome = Outcome.UP, **fields: Any) -> Result:

@@ -44,6 +44,11 @@ class HeartbeatSpec(MonitorSpec):
     """Options of a job that reports to us."""
 
     source: ClassVar[Literal["probed", "pinged", "derived", "set"]] = "pinged"
+    example: ClassVar[str] = """
+        schedule: {cron: "0 3 * * *", timezone: Europe/Riga}
+        grace: 1h
+        max_run: 2h
+    """
 
     kind: Literal["heartbeat"] = "heartbeat"
     """A job that reports to us."""

@@ -50,6 +50,15 @@ class HttpSpec(ProbedSpec):
 
     default_expect: ClassVar[tuple[str, ...]] = ("status in 200-299",)
     target_option: ClassVar[str] = "url"
+    example: ClassVar[str] = """
+        url: https://shop.example.org/health
+        expect:
+          - status in 200-299
+          - json $.database == "ok"
+          - certificate > 14d
+        degraded:
+          - latency < 800ms
+    """
     subjects: ClassVar[Mapping[str, Subject]] = {
         "status": Subject("status", "number", "The status code of the last answer."),
         "body": Subject("body", "bytes", "The body, its first 1 MiB."),

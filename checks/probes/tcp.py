@@ -33,6 +33,11 @@ class TcpSpec(ProbedSpec):
     """Options of a monitor that connects to a port."""
 
     target_option: ClassVar[str] = "address"
+    example: ClassVar[str] = """
+        address: mail.example.org:25
+        expect:
+          - banner contains "ESMTP"
+    """
     subjects: ClassVar[Mapping[str, Subject]] = {
         "banner": Subject("banner", "bytes", "What the other side says first, its first 4 KiB."),
         **TIMINGS,

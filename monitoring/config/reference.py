@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -68,6 +69,7 @@ def _page() -> Iterator[str]:
         spec = kind.spec
         base = ProbedSpec if issubclass(spec, ProbedSpec) else MonitorSpec
         yield f"\n### kind: {name}\n\n{inspect.getdoc(spec)}\n"
+        yield from _example(name, spec)
         yield from _table(options(spec).values(), without=options(base))
         yield from _nested(spec)
         yield from _subjects(spec)
@@ -81,6 +83,12 @@ def _page() -> Iterator[str]:
     yield from _table_of("components", ComponentItem)
     yield _COMMANDS
     yield from _environment()
+
+
+def _example(kind: str, spec: type[MonitorSpec]) -> Iterator[str]:
+    if spec.example:
+        options_of_kind = textwrap.indent(inspect.cleandoc(spec.example), "  ")
+        yield f"```yaml\n- name: An example\n  kind: {kind}\n{options_of_kind}\n```\n"
 
 
 def _section(name: str, sentence: str, model: type[BaseModel]) -> Iterator[str]:

@@ -1,13 +1,17 @@
-"""What every kind keeps to: each new one gets these tests by its line in KINDS and its line in EXAMPLES."""
+"""What every kind keeps to: each new one gets these tests by its line in KINDS and its record in EXAMPLES."""
 
 from __future__ import annotations
 
 import asyncio
-import re
+import inspect
+import textwrap
 import time
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,54 +19,79 @@ from checks.network import Resources
 from checks.probes import KINDS, parse_spec, spec_class
 from checks.result import Outcome, Reason
 from checks.spec import REDACTED, ProbedSpec, dump, redact, seal, secret_options, unseal
+from tests.contracts.examples import EXAMPLES, refusal, silence
 from tests.factories import make_spec
 from tests.probing import on_loop, probe_once, probed
-from tests.servers import Target, closed_port, echoes, hangs
+from tests.servers import authority, closed_port
 
 ROOT = Path(__file__).parents[2]
-
-# How each kind asks an address, in a way that waits for an answer.
-EXAMPLES = {
-    "http": lambda address: {"url": f"http://{address}/"},
-    "tcp": lambda address: {"address": address, "send": "GET / HTTP/1.0\r\n\r\n", "expect": ["banner exists"]},
-}
 PROBED = sorted(name for name, kind in KINDS.items() if issubclass(kind.spec, ProbedSpec))
 ALL = sorted(KINDS)
 
 
+def only(*over):
+    """The kinds that ask over one of these."""
+    return [kind for kind in PROBED if EXAMPLES[kind].over in over]
+
+
+SERVED = [kind for kind in PROBED if EXAMPLES[kind].serves is not None]
+IMPATIENT = "latency < 1us"  # the line that no answer meets
+CLIENT = authority().issue_cert("client.example")
+
+
 def options_for(kind, address):
-    return {"kind": kind, **EXAMPLES[kind](address)}
+    return {"kind": kind, **EXAMPLES[kind].ask(address)}
 
 
 def test_every_probed_kind_has_its_example_here():
-    assert sorted(EXAMPLES) == PROBED
+    assert set(PROBED) <= set(EXAMPLES)
 
 
-@pytest.mark.parametrize("kind", PROBED)
+@pytest.mark.parametrize("kind", only("stream", "datagram"))
 def test_a_refused_connection_is_a_result_and_no_exception(kind):
-    result = probe_once(**options_for(kind, f"127.0.0.1:{closed_port()}"))
+    result = probe_once(**options_for(kind, refusal(EXAMPLES[kind])))
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.REFUSED)
     assert result.latency_ns is None
 
 
-@pytest.mark.parametrize("kind", PROBED)
+@pytest.mark.parametrize("kind", only("stream", "datagram"))
+def test_an_inverted_monitor_is_up_where_the_connection_is_refused(kind):
+    result = probe_once(**options_for(kind, refusal(EXAMPLES[kind])), invert=True)
+    assert (result.outcome, result.failure) == (Outcome.UP, None)
+
+
+@pytest.mark.parametrize("kind", only("stream", "datagram", "nothing"))
 def test_the_deadline_holds(kind):
-    with Target(hangs) as target:
+    with silence(EXAMPLES[kind]) as address:
         began = time.monotonic()
-        result = probe_once(**options_for(kind, target.address), timeout="200ms")
+        result = probe_once(**options_for(kind, address) | {"timeout": "200ms"})
     assert time.monotonic() - began < 1.5
     assert result.failure.reason is Reason.TIMEOUT
 
 
-@pytest.mark.parametrize("kind", PROBED)
+@pytest.mark.parametrize("kind", SERVED)
 def test_the_phases_of_a_whole_answer_are_its_latency(kind):
-    with Target(echoes) as target:
-        result = probe_once(**options_for(kind, target.address))
-    assert result.outcome is Outcome.UP
+    with EXAMPLES[kind].serves() as address:
+        result = probe_once(**options_for(kind, address))
+    assert (result.outcome, result.failure) == (Outcome.UP, None)
     assert result.latency_ns == result.phases.total()
 
 
-@pytest.mark.parametrize("kind", PROBED)
+@pytest.mark.parametrize("kind", SERVED)
+def test_what_is_good_but_not_good_enough_is_degraded(kind):
+    with EXAMPLES[kind].serves() as address:
+        result = probe_once(**options_for(kind, address) | {"degraded": [IMPATIENT]})
+    assert (result.outcome, result.failure.expectation) == (Outcome.DEGRADED, IMPATIENT)
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_an_inverted_monitor_is_down_where_the_answer_is_good(kind):
+    with EXAMPLES[kind].serves() as address:
+        result = probe_once(**options_for(kind, address), invert=True)
+    assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.INVERTED)
+
+
+@pytest.mark.parametrize("kind", only("stream", "datagram", "nothing"))
 def test_cancellation_passes_through_and_leaves_no_socket_open(kind):
     async def cancel(spec, resources):
         task = asyncio.create_task(probed(spec, resources))
@@ -70,13 +99,15 @@ def test_cancellation_passes_through_and_leaves_no_socket_open(kind):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await asyncio.sleep(0.01)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     resources = Resources.open()
-    with Target(hangs) as target:
-        on_loop(cancel(make_spec(**options_for(kind, target.address)), resources), resources)
+    with silence(EXAMPLES[kind]) as address:
+        on_loop(cancel(make_spec(**options_for(kind, address)), resources), resources)
 
 
-@pytest.mark.parametrize("kind", PROBED)
+@pytest.mark.parametrize("kind", only("stream", "datagram", "host"))
 def test_a_metadata_service_is_never_asked(kind):
     result = probe_once(**options_for(kind, "169.254.169.254:80"))
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.DENIED)
@@ -85,20 +116,52 @@ def test_a_metadata_service_is_never_asked(kind):
 @pytest.mark.parametrize("kind", PROBED)
 def test_no_secret_appears_in_a_result_or_a_log(kind, caplog):
     caplog.set_level(0)
-    cls = spec_class(kind)
-    for option in secret_options(cls):
-        secret = f"secret-of-{option}"
-        is_mapping = "dict" in str(cls.model_fields[option].annotation)
-        given = {option: {"X-Own": secret} if is_mapping else secret}
-        if option == "password":
-            given["username"] = "eve"
-        with Target(echoes) as target:
-            options = {**options_for(kind, target.address), **given}
-            options["expect"] = ['body contains "absent"'] if "body" in cls.subjects else options["expect"]
+    example, cls = EXAMPLES[kind], spec_class(kind)
+    with (example.serves or partial(silence, example))() as address:
+        for option in secret_options(cls):
+            given = {**beside(cls, option), **example.secrets.get(option, {})}
+            secrets = given[option].values() if isinstance(given[option], dict) else hidden_parts(given[option])
+            options = {**options_for(kind, address), "timeout": "1s", **given}
+            options["expect"] = [*options.get("expect", ()), IMPATIENT]
             result = probe_once(**options, explain=True)
-        assert target.requests
-        assert secret not in repr(result)
-        assert secret not in caplog.text
+            assert result.outcome is not Outcome.UP
+            for secret in secrets:
+                assert secret not in repr(result)
+                assert secret not in caplog.text
+
+
+def beside(cls, option):
+    """A value of a secret option, with what most kinds need beside it."""
+    secret = f"secret-of-{option}"
+    match option:
+        case "client_key":
+            return {
+                option: CLIENT.private_key_pem.bytes().decode(),
+                "client_certificate": CLIENT.cert_chain_pems[0].bytes().decode(),
+            }
+        case "proxy":
+            return {option: f"http://eve:{secret}@127.0.0.1:{closed_port()}"}
+        case _ if "dict" in str(cls.model_fields[option].annotation):
+            return {option: {"X-Own": secret}}
+        case "password" if "username" in cls.model_fields:
+            return {option: secret, "username": "eve"}
+        case _:
+            return {option: secret}
+
+
+def hidden_parts(value):
+    """What must not be seen of a secret text: the password of an address, the lines of a key, or all of it."""
+    if "://" in value:
+        return [urlsplit(value).password]
+    return value.splitlines()[1:-1] or [value]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_the_reference_shows_an_example_that_works(kind):
+    example = spec_class(kind).example
+    assert example
+    assert make_spec(**{"kind": kind, **yaml.safe_load(example)}).kind == kind
+    assert textwrap.indent(inspect.cleandoc(example), "  ") in (ROOT / "docs" / "configuration.md").read_text()
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -133,8 +196,7 @@ def test_an_unknown_option_is_refused(kind):
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_the_example_file_and_the_reference_know_it(kind):
-    assert re.search(rf"kind: {kind}\b", (ROOT / "config.example.yaml").read_text())
+def test_the_reference_knows_it(kind):
     assert f"kind: {kind}\n" in (ROOT / "docs" / "configuration.md").read_text()
 
 

@@ -1,0 +1,67 @@
+"""How each probed kind asks an address: one record a kind, by which it gets the tests of `test_every_kind`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tests.servers import Target, closed_port, echoes, hangs
+
+
+@contextmanager
+def echoing() -> Iterator[str]:
+    """The address of a server of HTTP that answers with the request itself."""
+    with Target(echoes) as target:
+        yield target.address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """How one kind asks, in a way that waits for an answer.
+
+    `ask` makes the options (without kind and name) that ask "host:port". `over` says what that is to this kind: a port
+    of TCP (`stream`) or of UDP (`datagram`), a host alone, or nothing that it asks; then `ask` makes options that
+    wait for ever. `serves` starts a server that answers those options well, where that is cheap, and gives its address.
+    `secrets` has what must stand beside a secret option so that the options are valid, or its value where not every
+    text is one.
+    """
+
+    ask: Callable[[str], dict[str, Any]]
+    over: Literal["stream", "datagram", "host", "nothing"] = "stream"
+    serves: Callable[[], AbstractContextManager[str]] | None = None
+    secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+EXAMPLES: dict[str, Example] = {
+    "http": Example(ask=lambda address: {"url": f"http://{address}/"}, serves=echoing),
+    "tcp": Example(
+        ask=lambda address: {"address": address, "send": "GET / HTTP/1.0\r\n\r\n", "expect": ["banner exists"]},
+        serves=echoing,
+    ),
+}
+
+
+@contextmanager
+def silence(example: Example) -> Iterator[str]:
+    """An address at which nothing is ever said."""
+    match example.over:
+        case "stream":
+            with Target(hangs) as target:
+                yield target.address
+        case "datagram":
+            with socket.socket(type=socket.SOCK_DGRAM) as sock:
+                sock.bind(("127.0.0.1", 0))
+                yield f"127.0.0.1:{sock.getsockname()[1]}"
+        case _:
+            yield ""
+
+
+def refusal(example: Example) -> str:
+    """An address at which nothing listens."""
+    if example.over == "stream":
+        return f"127.0.0.1:{closed_port()}"
+    with silence(example) as address:
+        return address
