@@ -14,7 +14,7 @@ from typing import Any, cast
 from checks import clock
 from checks.probe import ProbeFailure
 from checks.result import Failure, Reason
-from checks.tls import Certificate
+from checks.tls import Certificate, Verdict
 
 READ = 65536  # bytes decrypted at a time
 
@@ -31,6 +31,7 @@ class Connection(asyncio.Protocol):
         self.made_ns = 0  # when it was established
         self.tls: ssl.SSLObject | None = None
         self.certificate: Certificate | None = None
+        self.verdict: Verdict | None = None  # on the chain, once TLS is spoken
         self._incoming: ssl.MemoryBIO | None = None  # of TLS; whatever comes before the handshake waits there
         self._outgoing: ssl.MemoryBIO | None = None
         self._shaken: asyncio.Future[int] | None = None  # while shaking hands: resolves to when it was done
@@ -43,8 +44,14 @@ class Connection(asyncio.Protocol):
         held, self._held = self._held or [], None
         for data, at_ns in held:
             self.received(data, at_ns)
-        for exc in self._held_end:
+        ends, self._held_end = self._held_end, []
+        for exc in ends:
             self.ended(exc)
+
+    def hold(self) -> None:
+        """Deliver nothing from here on, until `start`."""
+        if self._held is None:
+            self._held = []
 
     def received(self, data: bytes, at_ns: int) -> None:
         """Bytes of the target, in clear, and when they arrived."""
@@ -69,8 +76,11 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
 
     def expect_tls(self) -> None:
-        """Take nothing that arrives from here on for clear text; `shake_hands` comes next."""
+        """Take nothing that is held or arrives from here on for clear text; `shake_hands` comes next."""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        for data, _ in self._held or ():
+            self._incoming.write(data)
+        self._held = []
 
     async def shake_hands(self, context: ssl.SSLContext, host: str) -> int:
         """Speak TLS, after `expect_tls`; when the handshake was done. Raises ProbeFailure, and OSError where it broke."""
@@ -84,6 +94,15 @@ class Connection(asyncio.Protocol):
             return await self._shaken
         finally:
             self._shaken = None
+
+    def tls_version(self) -> str:
+        """The version that was agreed on, as in TLS 1.3; empty in clear."""
+        return ((self.tls and self.tls.version()) or "").replace("TLSv", "TLS ")
+
+    def tls_cipher(self) -> str:
+        """The cipher suite that was agreed on, as OpenSSL calls it; empty in clear."""
+        cipher = self.tls and self.tls.cipher()
+        return cipher[0] if cipher else ""
 
     def chain(self) -> tuple[bytes, ...]:
         """The certificates that the target sent, its own first, in DER."""

@@ -1,39 +1,43 @@
 """The one way from a probe to its target: resolve, guard, connect, shake hands, and time each phase where it ends.
 
-Every kind dials through here, with a protocol of its own made of `Connection`.
+Every kind dials through here, with a protocol of its own made of `Connection`; a library that wants to do more by
+itself gets a connected socket, or at the least an address that was checked.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import itertools
-import ssl
-from collections import deque
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
 
 from checks import clock
+from checks.attempts import connect, connected_socket, first_to_stand, shown
 from checks.connection import Connection
 from checks.guard import Guard
-from checks.probe import ProbeContext, ProbeFailure, Stopwatch, from_os_error
+from checks.probe import ProbeContext, ProbeFailure
 from checks.resolver import Resolver
-from checks.result import OURS, Failure, Reason
-from checks.tls import CertificateJudge, client_context
+from checks.result import Failure, Reason
+from checks.route import Route
+from checks.securing import Tls, TlsContexts, library_context, secure, spec_tls
+from checks.tls import CertificateJudge
 
-HEAD_START = 0.25  # seconds that an address has before the next is tried beside it (RFC 8305)
-MAX_ADDRESSES = 10  # of a name that are tried
+__all__ = [
+    "DIRECT",
+    "Resources",
+    "Tls",
+    "connect_socket",
+    "dial",
+    "is_address",
+    "library_context",
+    "reach",
+    "spec_tls",
+    "start_tls",
+]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """How a connection is secured."""
-
-    verify: bool = True
-    ca: str = ""  # PEM, trusted beside the system's authorities
-    alpn: tuple[str, ...] = ()
+DIRECT = Route()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,7 +47,7 @@ class Resources:
     guard: Guard = field(default_factory=Guard.from_environment)
     resolver: Resolver = field(default_factory=Resolver)
     judge: CertificateJudge = field(default_factory=CertificateJudge)
-    contexts: dict[tuple[str, ...], ssl.SSLContext] = field(default_factory=dict)
+    contexts: TlsContexts = field(default_factory=TlsContexts)
 
     @classmethod
     def open(cls) -> Resources:
@@ -54,66 +58,115 @@ class Resources:
         """Let go of the resolver's threads."""
         self.resolver.close()
 
-    def context(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
-        """The shared settings of handshakes that offer these protocols."""
-        context = self.contexts.get(alpn)
-        if context is None:
-            context = self.contexts[alpn] = client_context(*alpn)
-        return context
-
 
 C = TypeVar("C", bound=Connection)
 
 
-async def dial(context: ProbeContext, host: str, port: int, make: Callable[[], C], tls: Tls | None = None) -> C:
+async def dial(
+    context: ProbeContext,
+    host: str,
+    port: int,
+    make: Callable[[], C],
+    tls: Tls | None = None,
+    *,
+    route: Route = DIRECT,
+) -> C:
     """A connection of the sort that `make` makes, secured where `tls` says so, its phases marked.
 
     Raises ProbeFailure for what has a name and OSError for the rest. Whoever gets the connection aborts it.
     """
-    resources: Resources = context.resources
     watch, seen = context.stopwatch, context.seen
-    watch.phase = "connect" if is_address(host) else "dns"
-    addresses = await _allowed_addresses(resources, host, watch)
+    addresses = await _addresses(context, host, route)
+    prepare = make if tls is None else lambda: _to_be_secured(make())
     try:
-        connection = await _connect_to_any(addresses, port, make if tls is None else lambda: _to_be_secured(make()))
+        connection = await first_to_stand(addresses, lambda address: connect(address, port, prepare), Connection.abort)
     except OSError:
-        resources.resolver.forget(host)
+        context.resources.resolver.forget(host)
         raise
     try:
         watch.mark("connect", "first_byte" if tls is None else "tls", connection.made_ns)
         seen.evidence["address"] = connection.peer
         if tls is not None:
-            await _secure(connection, resources, context, host, tls)
+            await secure(connection, context, host, tls)
     except BaseException:
         connection.abort()
         raise
     return connection
 
 
-async def _allowed_addresses(resources: Resources, host: str, watch: Stopwatch) -> Sequence[str]:
+async def start_tls(context: ProbeContext, connection: Connection, host: str, tls: Tls) -> None:
+    """Go on in TLS on a connection that spoke in clear until now; what the target says next is delivered at once.
+
+    The phase that is running ends here, and `tls` is marked. Raises like `dial`; the connection is the caller's to abort.
+    """
+    context.stopwatch.mark(context.stopwatch.phase, "tls")
+    connection.hold()
+    connection.expect_tls()
+    await secure(connection, context, host, tls)
+    connection.start()
+
+
+async def connect_socket(context: ProbeContext, host: str, port: int, route: Route = DIRECT) -> socket.socket:
+    """A connected socket that does not block, for a library that takes one; `dns` and `connect` are marked.
+
+    Raises like `dial`. Whoever gets the socket closes it.
+    """
+    addresses = await _addresses(context, host, route)
+    try:
+        sock = await first_to_stand(addresses, lambda address: connected_socket(address, port), socket.socket.close)
+    except OSError:
+        context.resources.resolver.forget(host)
+        raise
+    context.stopwatch.mark("connect", "first_byte", clock.monotonic_ns())
+    context.seen.evidence["address"] = shown(*sock.getpeername()[:2])
+    return sock
+
+
+async def reach(context: ProbeContext, host: str, port: int, route: Route = DIRECT) -> str:
+    """One address of the host that may be dialled, for a library that connects by itself; `dns` is marked.
+
+    Raises like `dial`.
+    """
+    address = (await _addresses(context, host, route))[0]
+    context.seen.evidence["address"] = shown(address, port)
+    return address
+
+
+async def _addresses(context: ProbeContext, host: str, route: Route) -> Sequence[str]:
+    """The addresses of a host that may be dialled: at least one. Raises ProbeFailure."""
+    watch = context.stopwatch
     if is_address(host):
+        watch.phase = "connect"
         addresses: Sequence[str] = (host,)
     else:
-        answer = await resources.resolver.resolve(host)
+        watch.phase = "dns"
+        answer = await context.resources.resolver.resolve(host)
         if answer.failure is not None:
             raise ProbeFailure(answer.failure)
         watch.mark("dns", "connect")
         addresses = answer.addresses
-    refused = [(address, why) for address in addresses if (why := resources.guard.refusal(address)) is not None]
+    if route.family:
+        addresses = _of_family(addresses, host, route.family)
+    guard: Guard = context.resources.guard
+    refused = [(address, why) for address in addresses if (why := guard.refusal(address)) is not None]
     if not refused:
         return addresses
     allowed = [address for address in addresses if all(address != other for other, _ in refused)]
     if not allowed:
         address, why = refused[0]
-        shown = address if address == host else f"{address}, the address of {host},"
-        raise ProbeFailure(
-            Failure(
-                reason=Reason.DENIED,
-                message=f"{shown} is {why}; probes do not go there unless STILLUP_PROBE_ALLOW names it",
-                phase="connect",
-            )
-        )
+        said = address if address == host else f"{address}, the address of {host},"
+        message = f"{said} is {why}; probes do not go there unless STILLUP_PROBE_ALLOW names it"
+        raise ProbeFailure(Failure(reason=Reason.DENIED, message=message, phase="connect"))
     return allowed
+
+
+def _of_family(addresses: Sequence[str], host: str, family: int) -> Sequence[str]:
+    kept = [address for address in addresses if (":" in address) == (family == 6)]
+    if not kept:
+        what = "is no" if is_address(host) else "has no"
+        message = f"{host} {what} IPv{family} address, and this monitor asks over IPv{family} only"
+        raise ProbeFailure(Failure(reason=Reason.NAME_NOT_FOUND, message=message, phase="dns"))
+    return kept
 
 
 @lru_cache(maxsize=50_000)
@@ -126,82 +179,6 @@ def is_address(host: str) -> bool:
     return True
 
 
-async def _connect(address: str, port: int, make: Callable[[], C]) -> C:
-    connection = make()
-    try:
-        await asyncio.get_running_loop().create_connection(lambda: connection, address, port)
-    except BaseException:
-        connection.abort()
-        raise
-    connection.peer = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    return connection
-
-
-async def _connect_to_any(addresses: Sequence[str], port: int, make: Callable[[], C]) -> C:
-    """The first connection that stands: each address has a head start before the next is tried beside it (RFC 8305)."""
-    if len(addresses) == 1:
-        return await _connect(addresses[0], port, make)
-    waiting = deque(_alternating(addresses)[:MAX_ADDRESSES])
-    attempts: set[asyncio.Task[C]] = set()
-    errors: list[OSError] = []
-    try:
-        while waiting or attempts:
-            if waiting:
-                address = waiting.popleft()
-                attempts.add(asyncio.create_task(_connect(address, port, make), name=f"connect to {address}"))
-            done, _ = await asyncio.wait(
-                attempts, timeout=HEAD_START if waiting else None, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                if task.exception() is None:
-                    attempts.discard(task)
-                    return task.result()
-            for task in done:
-                attempts.discard(task)
-                errors.append(_only_os_error(task.exception()))
-    finally:
-        await _abandon(attempts)
-    # Where one address was out of our reach and another refused, the target speaks louder than our network.
-    raise min(errors, key=lambda exc: from_os_error(exc, "connect").reason in OURS)
-
-
-def _only_os_error(exc: BaseException | None) -> OSError:
-    if isinstance(exc, OSError):
-        return exc
-    raise exc or AssertionError("a connection that failed has an exception")
-
-
-async def _abandon(attempts: set[asyncio.Task[C]]) -> None:
-    """Cancel the attempts that lost, and drop what some of them may have won meanwhile."""
-    for task in attempts:
-        task.cancel()
-    for outcome in await asyncio.gather(*attempts, return_exceptions=True):
-        if isinstance(outcome, Connection):
-            outcome.abort()
-
-
-def _alternating(addresses: Sequence[str]) -> list[str]:
-    """The addresses in the resolver's order, its first family and the other taking turns."""
-    first = [a for a in addresses if (":" in a) == (":" in addresses[0])]
-    other = [a for a in addresses if (":" in a) != (":" in addresses[0])]
-    return [a for pair in itertools.zip_longest(first, other) for a in pair if a is not None]
-
-
 def _to_be_secured(connection: C) -> C:
     connection.expect_tls()
     return connection
-
-
-async def _secure(connection: Connection, resources: Resources, context: ProbeContext, host: str, tls: Tls) -> None:
-    at_ns = await connection.shake_hands(resources.context(tls.alpn), host)
-    context.stopwatch.mark("tls", "first_byte", at_ns)
-    now = clock.utcnow()
-    verdict = resources.judge.judge(connection.chain(), host, tls.ca, now)
-    if verdict.certificate is not None:
-        connection.certificate = verdict.certificate
-        context.seen.facts["certificate"] = (verdict.certificate.not_after - now).total_seconds()
-    problem = verdict.problem(now) if tls.verify else None
-    if problem is not None:
-        if verdict.certificate is not None:
-            context.seen.evidence["certificate"] = verdict.certificate.as_dict()
-        raise ProbeFailure(Failure(reason=Reason.CERTIFICATE, message=problem, phase="tls"))

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 
 import certifi
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
@@ -46,6 +47,7 @@ class Certificate:
     names: tuple[str, ...]
     not_before: datetime
     not_after: datetime
+    fingerprint: str  # SHA-256, in hexadecimal digits
 
     def as_dict(self) -> dict[str, Any]:
         """The evidence that is shown."""
@@ -55,6 +57,7 @@ class Certificate:
             "names": list(self.names[:20]),
             "not_before": self.not_before.isoformat(),
             "not_after": self.not_after.isoformat(),
+            "fingerprint": self.fingerprint,
         }
 
 
@@ -65,6 +68,13 @@ class Verdict:
     certificate: Certificate | None
     trouble: str | None
     at: datetime
+    # What trust rests on, the host's own first, up to the authority that is trusted; where there is no trust, what was sent.
+    chain: tuple[Certificate, ...] = ()
+
+    @property
+    def chain_ends(self) -> datetime | None:
+        """When the first certificate of the chain expires; None where nothing could be read."""
+        return min((certificate.not_after for certificate in self.chain), default=None)
 
     def problem(self, now: datetime) -> str | None:
         """What is wrong with the certificate at this instant; None where nothing is."""
@@ -98,9 +108,7 @@ class CertificateJudge:
 
     @cached_property
     def _system(self) -> list[x509.Certificate]:
-        given = ssl.get_default_verify_paths().cafile  # SSL_CERT_FILE, or where OpenSSL was built to look
-        path = next(path for path in (given, *_BUNDLES, certifi.where()) if path and Path(path).is_file())
-        return read_bundle(Path(path).read_text(encoding="utf-8", errors="replace"))
+        return read_bundle(system_bundle())
 
     def _store(self, ca: str) -> Store:
         store = self._anchors.get(ca)
@@ -113,24 +121,40 @@ class CertificateJudge:
     def _judged(self, chain: tuple[bytes, ...], host: str, ca: str, now: datetime) -> Verdict:
         try:
             certificates = [x509.load_der_x509_certificate(der) for der in chain[:MAX_CHAIN]]
-            own = _describe(certificates[0])
+            sent = tuple(_describe(certificate) for certificate in certificates)
+            own = sent[0]
         except (ValueError, IndexError):
             return Verdict(certificate=None, trouble="the certificate can't be read", at=now)
         if not any(covers(name, host) for name in own.names):
             shown = ", ".join(own.names[:5]) or "no name at all"
-            return Verdict(certificate=own, trouble=f"the certificate is for {shown}, not for {host}", at=now)
+            trouble = f"the certificate is for {shown}, not for {host}"
+            return Verdict(certificate=own, trouble=trouble, at=now, chain=sent)
         # An expired certificate is told as such; whether it was trusted is asked for a time at which it was valid.
         time = min(max(now, own.not_before), own.not_after)
-        return Verdict(certificate=own, trouble=self._distrust(certificates, host, ca, time), at=now)
-
-    def _distrust(self, certificates: list[x509.Certificate], host: str, ca: str, time: datetime) -> str | None:
         try:
-            policy = PolicyBuilder().store(self._store(ca)).time(time)
-            policy = policy.extension_policies(ca_policy=_OF_AUTHORITIES, ee_policy=_OF_SERVERS)
-            policy.build_server_verifier(_subject(host)).verify(certificates[0], certificates[1:])
+            trusted = tuple(_describe(certificate) for certificate in self._verified(certificates, host, ca, time))
         except (VerificationError, ValueError) as exc:
-            return _spoken(certificates, time, exc)
-        return None
+            return Verdict(certificate=own, trouble=_spoken(certificates, time, exc), at=now, chain=sent)
+        return Verdict(certificate=own, trouble=None, at=now, chain=trusted)
+
+    def _verified(
+        self, certificates: list[x509.Certificate], host: str, ca: str, time: datetime
+    ) -> list[x509.Certificate]:
+        policy = PolicyBuilder().store(self._store(ca)).time(time)
+        policy = policy.extension_policies(ca_policy=_OF_AUTHORITIES, ee_policy=_OF_SERVERS)
+        return policy.build_server_verifier(_subject(host)).verify(certificates[0], certificates[1:])
+
+
+def system_bundle() -> str:
+    """The certificates in PEM that this machine trusts."""
+    given = ssl.get_default_verify_paths().cafile  # SSL_CERT_FILE, or where OpenSSL was built to look
+    path = next(path for path in (given, *_BUNDLES, certifi.where()) if path and Path(path).is_file())
+    return Path(path).read_text(encoding="utf-8", errors="replace")
+
+
+def pem_blocks(text: str) -> list[str]:
+    """The certificates in a text, without what stands between them."""
+    return _PEM.findall(text)
 
 
 def read_bundle(pem: str) -> list[x509.Certificate]:
@@ -138,7 +162,7 @@ def read_bundle(pem: str) -> list[x509.Certificate]:
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        for block in _PEM.findall(pem):
+        for block in pem_blocks(pem):
             try:
                 found.append(x509.load_pem_x509_certificate(block.encode()))
             except ValueError:
@@ -180,6 +204,7 @@ def _describe(certificate: x509.Certificate) -> Certificate:
         names=dns + addresses,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
+        fingerprint=certificate.fingerprint(SHA256()).hex(),
     )
 
 

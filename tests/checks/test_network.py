@@ -12,8 +12,9 @@ import time
 
 import pytest
 
+from checks.attempts import alternating
 from checks.guard import Guard
-from checks.network import Resources, _alternating
+from checks.network import Resources
 from checks.resolver import Resolver
 from checks.result import Outcome, Reason
 from tests.factories import make_spec
@@ -235,7 +236,7 @@ def _answer():
 
 def test_families_take_turns_from_the_resolvers_first_on():
     addresses = ("::1", "::2", "::3", "127.0.0.1", "127.0.0.2")
-    assert _alternating(addresses) == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]
+    assert alternating(addresses) == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]
 
 
 def test_many_dead_addresses_are_not_all_tried():
