@@ -14,6 +14,7 @@ from typing import Any
 from checks.expect_reader import (
     OPERATORS,
     OPERATORS_OF,
+    Baseline,
     Expectation,
     ExpectationError,
     Reader,
@@ -119,6 +120,8 @@ def _evaluate(expectation: Expectation, facts: Mapping[str, Any], document: _Doc
             found = _json_mismatch(expectation, facts, document)
         case "name":
             found = _header_mismatch(expectation, facts)
+        case None if expectation.baseline is not None:
+            found = _baseline_mismatch(expectation, expectation.baseline, facts)
         case None:
             value = facts.get(expectation.subject.name)
             found = _mismatch(expectation, value, missing=value is None)
@@ -139,6 +142,16 @@ def _mismatch(expectation: Expectation, value: Any, *, missing: bool) -> str | N
     if missing:
         return None if expectation.operator == "not exists" else "nothing"
     return None if expectation.holds(value) else _shown(value, expectation.subject)
+
+
+def _baseline_mismatch(expectation: Expectation, baseline: Baseline, facts: Mapping[str, Any]) -> str | None:
+    """As `_mismatch`; without enough of a history there is nothing to compare with, which is no failure."""
+    value, usual = facts.get(expectation.subject.name), facts.get(baseline.fact)
+    if value is None:
+        return "nothing"
+    if usual is None or expectation.holds((value, usual)):
+        return None
+    return f"{_shown(value, expectation.subject)} where the median of the last {baseline.count} is {usual:g}"
 
 
 def _header_mismatch(expectation: Expectation, facts: Mapping[str, Any]) -> str | None:

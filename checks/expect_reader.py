@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from checks.comparisons import NUMBER, Range, as_bytes, compared_pair, comparison, is_number, number_of, same
 from checks.jsonpath import BadPath, compile_path, compile_regex, outside_strings
 from checks.nearest import did_you_mean
 from checks.units import parse_duration, parse_size
@@ -14,6 +15,7 @@ from checks.units import parse_duration, parse_size
 MAX_LINE = 2000  # characters
 MAX_PATTERN = 1000  # characters of a regular expression
 SHOWN = 80  # characters of a text that a failure quotes
+MIN_HISTORY, MAX_HISTORY = 2, 100  # values of a median
 
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 OPERATORS = (*COMPARISONS, "in", "not in", "contains", "not contains", "matches", "not matches", "exists", "not exists")
@@ -42,6 +44,7 @@ class Subject:
     type: Type
     help: str
     argument: Literal["jsonpath", "name"] | None = None
+    history: bool = False  # earlier values are known: `> 50% of median(7)` can be said
 
 
 class ExpectationError(ValueError):
@@ -53,16 +56,25 @@ class ExpectationError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
-    """`200-299`: both ends belong to it."""
+class Baseline:
+    """`50% of median(7)`: a share of what the last values before this one were."""
 
-    low: Any
-    high: Any
+    subject: str
+    share: float
+    count: int
+
+    @property
+    def fact(self) -> str:
+        """The name under which the facts hold the median; they do once there were so many values."""
+        return f"{self.subject}:median({self.count})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """One parsed line. `holds` says whether one value meets it; presence is `evaluate`'s."""
+    """One parsed line. `holds` says whether one value meets it; presence is `evaluate`'s.
+
+    With a `baseline`, `holds` is given a pair: the value, and what it is compared with.
+    """
 
     line: str
     subject: Subject
@@ -70,6 +82,7 @@ class Expectation:
     operator: str
     holds: Callable[[Any], bool]
     query: Any = None  # of a JSONPath
+    baseline: Baseline | None = None
 
 
 class Reader:
@@ -104,12 +117,31 @@ class Reader:
         argument, query = self._read_argument(subject)
         operator = self._read_operator(subject)
         self._skip_space()
-        holds = self._read_operand(subject, operator)
+        baseline = self._read_baseline(subject) if subject.history and operator in _ORDER else None
+        holds = self._read_operand(subject, operator) if baseline is None else compared_pair(operator, baseline.share)
         self._skip_space()
         if self.position < len(self.line):
             raise self._fail(f"nothing more is expected here, found {self._rest()!r}")
         line = self.line.strip()
-        return Expectation(line=line, subject=subject, argument=argument, operator=operator, holds=holds, query=query)
+        return Expectation(
+            line=line,
+            subject=subject,
+            argument=argument,
+            operator=operator,
+            holds=holds,
+            query=query,
+            baseline=baseline,
+        )
+
+    def _read_baseline(self, subject: Subject) -> Baseline | None:
+        start = self.position
+        match = self._take(_BASELINE)
+        if match is None:
+            return None
+        share, count = float(match["share"]) / 100, int(match["count"])
+        if not MIN_HISTORY <= count <= MAX_HISTORY:
+            raise self._fail(f"median({count}) is not possible; allowed: {MIN_HISTORY} to {MAX_HISTORY} values", start)
+        return Baseline(subject=subject.name, share=share, count=count)
 
     def _read_subject(self) -> Subject:
         start = self.position
@@ -172,9 +204,9 @@ class Reader:
             return self._read_choices(subject, negated=negated)
         start = self.position
         operand = self._read_value(subject)
-        if operator in _ORDER and not _is_number(operand):
+        if operator in _ORDER and not is_number(operand):
             raise self._fail(f"{operator} compares numbers", start)
-        return _comparison(subject, operator, operand)
+        return comparison(subject.type, operator, operand)
 
     def _read_pattern(self, *, negated: bool) -> Callable[[Any], bool]:
         start = self.position
@@ -192,7 +224,7 @@ class Reader:
         search = regex.search
 
         def holds(value: Any) -> bool:
-            data = _as_bytes(value)
+            data = as_bytes(value)
             return data is not None and (search(data) is not None) is not negated
 
         return holds
@@ -203,8 +235,8 @@ class Reader:
 
         def holds(value: Any) -> bool:
             if isinstance(value, list):
-                return any(_same(item, operand) for item in value) is not negated
-            data = _as_bytes(value)
+                return any(same(item, operand) for item in value) is not negated
+            data = as_bytes(value)
             return data is not None and needle is not None and (needle in data) is not negated
 
         return holds
@@ -213,12 +245,12 @@ class Reader:
         choices = [self._read_choice(subject)]
         while self._take(_COMMA):
             choices.append(self._read_choice(subject))
-        tests = [_comparison(subject, "in", choice) for choice in choices]
+        tests = [comparison(subject.type, "in", choice) for choice in choices]
         # Choosing among numbers says nothing about a value that is none.
-        numeric = subject.type == "header" and all(isinstance(c, Range) or _is_number(c) for c in choices)
+        numeric = subject.type == "header" and all(isinstance(c, Range) or is_number(c) for c in choices)
 
         def holds(value: Any) -> bool:
-            if numeric and _number_of(value) is None:
+            if numeric and number_of(value) is None:
                 return False
             return any(test(value) for test in tests) is not negated
 
@@ -230,7 +262,7 @@ class Reader:
         if not self._take(_DASH):
             return low
         high = self._read_value(subject)
-        if not _is_number(low) or not _is_number(high):
+        if not is_number(low) or not is_number(high):
             raise self._fail("a range has numbers at both ends, as in 200-299", start)
         if low > high:
             raise self._fail("a range begins with its smaller end", start)
@@ -260,7 +292,7 @@ class Reader:
         return self._read_number('a number, true, false, null or a string in double quotes, as in "ok"')
 
     def _read_number(self, wanted: str = "a number") -> int | float:
-        match = self._take(_NUMBER)
+        match = self._take(NUMBER)
         if match is None:
             raise self._fail(f"expected {wanted}, found {self._rest() or 'the end'!r}")
         text = match[0]
@@ -307,10 +339,10 @@ _SPACE = re.compile(r"[ \t]*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9#$%&'*+.^_`|~-]+")
 _OPERATOR = re.compile(r"not[ \t]+[a-z]+|[A-Za-z_]+|[=<>!~≤≥≠&|]+")  # with what people type for them
-_NUMBER = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?(?![0-9A-Za-z_.])")
 _QUANTITY_TEXT = re.compile(r"[0-9][0-9A-Za-z. \t]*")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_BASELINE = re.compile(r"(?P<share>[0-9]{1,6}(?:\.[0-9]{1,6})?)[ \t]*%[ \t]*of[ \t]+median\((?P<count>[0-9]{1,6})\)")
 _LITERAL = re.compile(r"(?:true|false|null)(?![A-Za-z0-9_])")
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
 _DASH = re.compile(r"[ \t]*-[ \t]*")
@@ -325,63 +357,3 @@ _MISTYPED = {
     "=~": "; did you mean matches?",
     "is": "; did you mean ==?",
 }
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number_of(value: object) -> float | int | None:
-    """The number that a header's value is; None where it is none."""
-    match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
-    return None if match is None else float(match[0])
-
-
-def _as_bytes(value: object) -> bytes | None:
-    if isinstance(value, bytes):
-        return value
-    return value.encode(errors="replace") if isinstance(value, str) else None
-
-
-def _same(value: Any, operand: Any) -> bool:
-    """Equality of JSON values: true is not 1, and 1 is 1.0."""
-    if isinstance(value, bool) or isinstance(operand, bool):
-        return value is operand
-    return bool(value == operand)
-
-
-def _comparison(subject: Subject, operator: str, operand: Any) -> Callable[[Any], bool]:
-    """The test of one value against one operand; a value of another type than the operand only ever differs."""
-    if isinstance(operand, str):
-        wanted = operand.encode(errors="replace")
-        if operator == "!=":
-            return lambda value: _as_bytes(value) != wanted
-        return lambda value: _as_bytes(value) == wanted
-    if subject.type == "header":
-        inner = _numeric(operator, operand)
-
-        def holds(value: Any) -> bool:
-            number = _number_of(value)
-            return number is not None and inner(number)
-
-        return holds
-    if not isinstance(operand, Range) and operator in ("==", "!=", "in"):
-        return (lambda v: not _same(v, operand)) if operator == "!=" else (lambda v: _same(v, operand))
-    inner = _numeric(operator, operand)
-    return lambda value: _is_number(value) and inner(value)
-
-
-def _numeric(operator: str, operand: Any) -> Callable[[Any], bool]:
-    if isinstance(operand, Range):
-        low, high = operand.low, operand.high
-        return lambda value: low <= value <= high
-    tests: dict[str, Callable[[Any], bool]] = {
-        "==": lambda value: value == operand,
-        "in": lambda value: value == operand,
-        "!=": lambda value: value != operand,
-        "<": lambda value: value < operand,
-        "<=": lambda value: value <= operand,
-        ">": lambda value: value > operand,
-        ">=": lambda value: value >= operand,
-    }
-    return tests[operator]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -297,3 +298,31 @@ def test_any_body_meets_a_line_or_fails_it_with_a_short_printable_text(body: byt
         failure = unmet(line, body=body)
         assert failure is None or (failure.found is not None and failure.found.isprintable())
         assert failure is None or len(failure.message) < 1000
+
+
+ROWS = {"rows": Subject("rows", "number", "What a job counted.", history=True)}
+
+
+@pytest.mark.parametrize(
+    ("value", "median", "met"), [(6, 10, True), (5, 10, False), (5, None, True), (None, 10, False), (0, 0, False)]
+)
+def test_a_value_can_be_held_against_its_own_history(value, median, met):
+    facts = {name: fact for name, fact in {"rows": value, "rows:median(7)": median}.items() if fact is not None}
+    failure = first_unmet(("rows > 50% of median(7)",), ROWS, facts)
+    assert (failure is None) is met
+    if value == 5 and not met:
+        assert failure.message == "expected rows > 50% of median(7), got 5 where the median of the last 7 is 10"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("rows > 50% of median(1)", "median(1) is not possible; allowed: 2 to 100 values"),
+        ("rows > 50% of median(101)", "median(101) is not possible; allowed: 2 to 100 values"),
+        ("rows == 50% of median(7)", "expected a number, found '50%'"),
+        ("rows > 50% of mean(7)", "expected a number, found '50%'"),
+    ],
+)
+def test_a_history_that_can_not_be_meant_is_refused(line, problem):
+    with pytest.raises(expect.ExpectationError, match=re.escape(problem)):
+        expect.parse(line, ROWS)
