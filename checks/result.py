@@ -37,6 +37,8 @@ class Reason(StrEnum):
     PROTOCOL = "protocol"  # the answer is not of the protocol
     TOO_LARGE = "too_large"  # a cap on headers or on the decoded body was passed
     REDIRECT = "redirect"  # too many, in a circle, or to a scheme that is not followed
+    AUTHENTICATION = "authentication"  # our credentials are not accepted, or not for what was asked
+    REJECTED = "rejected"  # the target understood what was asked and said no: an unknown topic, a query with a mistake
     DENIED = "denied"  # the address guard refuses this address
     EXPECTATION = "expectation"  # a complete answer, but not a healthy one
     MISSED = "missed"  # heartbeat: no ping before the deadline
