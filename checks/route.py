@@ -111,6 +111,14 @@ def _is_resolver(text: str) -> str:
     return text
 
 
+def _is_host_port(text: str) -> str:
+    parse_host_port(text)
+    return text
+
+
+HostPort = Annotated[Line, Field(min_length=1, max_length=300), AfterValidator(_is_host_port)]
+
+
 class RoutedSpec(ProbedSpec):
     """Options of the kinds that reach a target by its name or address."""
 
