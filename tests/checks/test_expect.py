@@ -319,8 +319,8 @@ def test_a_value_can_be_held_against_its_own_history(value, median, met):
     [
         ("rows > 50% of median(1)", "median(1) is not possible; allowed: 2 to 100 values"),
         ("rows > 50% of median(101)", "median(101) is not possible; allowed: 2 to 100 values"),
-        ("rows == 50% of median(7)", "expected a number, found '50%'"),
-        ("rows > 50% of mean(7)", "expected a number, found '50%'"),
+        ("rows == 50% of median(7)", "nothing more is expected here, found '%'"),
+        ("rows > 50% of mean(7)", "nothing more is expected here, found '%'"),
     ],
 )
 def test_a_history_that_can_not_be_meant_is_refused(line, problem):
