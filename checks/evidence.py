@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from checks.spec import REDACTED, MonitorSpec, secret_options
+from checks.spec import REDACTED, MonitorSpec, secrets_in
 
 EXCERPT = 4096  # bytes of a body that are kept with a failure
 MAX_VALUE = 1000  # characters of a header that are kept
@@ -61,9 +61,11 @@ def _printable(text: str) -> str:
 def secrets_of(spec: MonitorSpec) -> tuple[str, ...]:
     """Every secret of a specification in the forms in which a target may send it back, the longest first."""
     forms: set[str] = set()
-    plain = [str(value) for name in secret_options(type(spec)) for value in _values(getattr(spec, name))]
-    username = getattr(spec, "username", "")
-    plain += [base64.b64encode(f"{username}:{value}".encode()).decode() for value in plain if username]
+    plain: list[str] = []
+    for model, value in secrets_in(spec):
+        plain.append(value)
+        if username := getattr(model, "username", ""):
+            plain.append(base64.b64encode(f"{username}:{value}".encode()).decode())
     for value in plain:
         forms |= {
             value,
@@ -73,10 +75,6 @@ def secrets_of(spec: MonitorSpec) -> tuple[str, ...]:
             quote_plus(value),
         }
     return tuple(sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True))
-
-
-def _values(option: Any) -> Iterable[Any]:
-    return option.values() if isinstance(option, Mapping) else (option,) if option else ()
 
 
 def without(value: Any, secrets: tuple[str, ...]) -> Any:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, get_origin
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
+from inspect import isclass
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -208,38 +210,86 @@ def dump(spec: MonitorSpec) -> dict[str, Any]:
     return {"kind": spec.kind, **data}
 
 
-def _map_secrets(
-    spec_class: type[MonitorSpec], data: Mapping[str, Any], change: Callable[[Any], Any]
-) -> dict[str, Any]:
+@cache
+def _secret_places(model: type[BaseModel]) -> tuple[tuple[str, bool, type[BaseModel] | None], ...]:
+    """Where a model has secrets: the option, whether it has several by name, and the model it is made of, if any.
+
+    Of an option made of models, those models have the secrets.
+    """
+    places = []
+    for name, info in model.model_fields.items():
+        # By its type and not by its value: one sealed text is a mapping too.
+        several = get_origin(info.annotation) is dict
+        inner = _model_inside(info.annotation)
+        if any(isinstance(mark, SecretMark) for mark in info.metadata):
+            places.append((name, several, None))
+        elif inner is not None and _secret_places(inner):
+            places.append((name, several, inner))
+    return tuple(places)
+
+
+def _model_inside(annotation: Any) -> type[BaseModel] | None:
+    """The model that an option is made of: itself, or as the items of a list or a mapping."""
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_inside(part)) is not None), None)
+
+
+def _map_secrets(model: type[BaseModel], data: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
     out = dict(data)
-    for name, info in spec_class.model_fields.items():
-        if out.get(name) and any(isinstance(mark, SecretMark) for mark in info.metadata):
-            value = out[name]
-            # By its type and not by its value: one sealed text is a mapping too.
-            several = get_origin(info.annotation) is dict
-            out[name] = {k: change(v) for k, v in value.items()} if several else change(value)
+    for name, several, inner in _secret_places(model):
+        value = out.get(name)
+        if not value:
+            continue
+        below = change if inner is None else partial(_map_below, inner, change=change)
+        if several and isinstance(value, Mapping):
+            out[name] = {key: below(part) for key, part in value.items()}
+        elif isinstance(value, list):
+            out[name] = [below(part) for part in value]
+        else:
+            out[name] = below(value)
     return out
 
 
-def seal(spec_class: type[MonitorSpec], data: Mapping[str, Any], encrypt: Callable[[str], str]) -> dict[str, Any]:
+def _map_below(model: type[BaseModel], data: Any, *, change: Callable[[Any], Any]) -> Any:
+    return _map_secrets(model, data, change) if isinstance(data, Mapping) else data
+
+
+def seal(model: type[BaseModel], data: Mapping[str, Any], encrypt: Callable[[str], str]) -> dict[str, Any]:
     """`data` with every secret option encrypted as {"sealed": ...}; what is sealed already stays."""
-    return _map_secrets(spec_class, data, lambda v: v if isinstance(v, Mapping) else {"sealed": encrypt(v)})
+    return _map_secrets(model, data, lambda v: v if isinstance(v, Mapping) else {"sealed": encrypt(v)})
 
 
-def unseal(spec_class: type[MonitorSpec], data: Mapping[str, Any], decrypt: Callable[[str], str]) -> dict[str, Any]:
+def unseal(model: type[BaseModel], data: Mapping[str, Any], decrypt: Callable[[str], str]) -> dict[str, Any]:
     """`data` with every sealed option in clear."""
-    return _map_secrets(spec_class, data, lambda v: decrypt(v["sealed"]) if isinstance(v, Mapping) else v)
+    return _map_secrets(model, data, lambda v: decrypt(v["sealed"]) if isinstance(v, Mapping) else v)
 
 
-def redact(spec_class: type[MonitorSpec], data: Mapping[str, Any]) -> dict[str, Any]:
+def redact(model: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
     """`data` as it may be shown: every secret option replaced by dots."""
-    return _map_secrets(spec_class, data, lambda _: REDACTED)
+    return _map_secrets(model, data, lambda _: REDACTED)
 
 
-def secret_options(spec_class: type[MonitorSpec]) -> tuple[str, ...]:
-    """The names of the options that are sealed."""
-    fields = spec_class.model_fields.items()
-    return tuple(name for name, info in fields if any(isinstance(m, SecretMark) for m in info.metadata))
+def secret_options(model: type[BaseModel]) -> tuple[str, ...]:
+    """The names of the options that are sealed as a whole. Others may be made of models that have secrets."""
+    return tuple(name for name, _, inner in _secret_places(model) if inner is None)
+
+
+def has_secrets(model: type[BaseModel]) -> bool:
+    """Whether any of its options is a secret, or is made of models that have some."""
+    return bool(_secret_places(model))
+
+
+def secrets_in(spec: BaseModel) -> Iterator[tuple[BaseModel, str]]:
+    """Every secret of a specification in clear, with the model that has it: the specification or one inside it."""
+    for name, several, inner in _secret_places(type(spec)):
+        value = getattr(spec, name)
+        parts = value.values() if several else value if isinstance(value, tuple) else (value,)
+        for part in parts:
+            if inner is None and part:
+                yield spec, str(part)
+            elif isinstance(part, BaseModel):
+                yield from secrets_in(part)
 
 
 def is_multiline(info: FieldInfo) -> bool:
