@@ -76,11 +76,14 @@ class Kind:
     probe: Callable[[Any, ProbeContext], Awaitable[Observation]] | None = None
     extra: str = ""  # of this package, as in `pip install 'stillup[grpc]'`
     modules: tuple[str, ...] = ()  # what that extra brings
+    lacks: Callable[[], str] | None = None  # what else this machine lacks for it, in words; empty where nothing
 
     def missing(self) -> str:
-        """What is to be installed before this kind can probe; empty where nothing is missing."""
+        """What is to be installed or set before this kind can probe; empty where nothing is missing."""
         absent = [name for name in self.modules if find_spec(name) is None]
-        return f"{absent[0]} is not installed; install it with: pip install 'stillup[{self.extra}]'" if absent else ""
+        if absent:
+            return f"{absent[0]} is not installed; install it with: pip install 'stillup[{self.extra}]'"
+        return self.lacks() if self.lacks is not None else ""
 
 
 class ProbeFailure(Exception):
@@ -161,6 +164,9 @@ def _timed_out(spec: ProbedSpec, context: ProbeContext) -> Failure:
     watch, phase = context.stopwatch, context.stopwatch.phase
     if _is_late(spec, context):
         return _late(context)
+    if context.seen.waiting_for:
+        message = f"timed out after {spec.timeout:g} s while waiting for {context.seen.waiting_for}"
+        return Failure(reason=Reason.TIMEOUT, message=message, phase=phase)
     if phase == "dns" and context.resources.resolver.is_silent(watch.started_ns / 1e9):
         message = "this machine's name servers do not answer"
         return Failure(reason=Reason.NO_RESOLVER, message=message, phase=phase)
