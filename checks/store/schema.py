@@ -247,3 +247,22 @@ trouble = sa.Table(
     _column("since", Instant),
     _column("seen_at", Instant),
 )
+
+# What a target said when it was last well, in a few facts (checks.difference); refreshed rarely.
+last_good = sa.Table(
+    "last_good",
+    metadata,
+    _column("target_id", RowNumber, primary_key=True, autoincrement=False),
+    _column("at", Instant),
+    _column("facts", Json),
+)
+
+# Whose status follows from whose: a group, and the slug of one of its members.
+group_member = sa.Table(
+    "group_member",
+    metadata,
+    _column("monitor", sa.Uuid, primary_key=True),
+    _column("member", sa.String(100), primary_key=True),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_group_member_member", group_member.c.member)

@@ -106,10 +106,11 @@ def test_a_store_that_is_newer_than_the_code_is_refused_by_all(store, store_url)
 
 
 def test_a_store_that_is_older_than_the_code_is_told_how_to_be_upgraded(store, monkeypatch):
-    monkeypatch.setattr("checks.store.upgrade._known", lambda: ["0001", "0002"])
+    known = _known()
+    monkeypatch.setattr("checks.store.upgrade._known", lambda: [*known, "9999"])
 
     with pytest.raises(
-        SchemaMismatch, match=r"of revision 0001, this version needs 0002; `manage\.py up` upgrades them"
+        SchemaMismatch, match=rf"of revision {known[-1]}, this version needs 9999; `manage\.py up` upgrades them"
     ):
         check_schema(store)
 
@@ -196,8 +197,9 @@ def test_the_next_revision_can_be_drafted(tmp_path, monkeypatch):
         patch.setattr(schema, "metadata", later)
         path = Path(draft("Add since when.", copy))
 
-    assert path == copy / "versions" / "0002_add_since_when.py"
+    last = _known()[-1]
+    assert path == copy / "versions" / f"{int(last) + 1:04}_add_since_when.py"
     text = path.read_text()
     assert "since_when" in text
-    assert "down_revision = '0001'" in text
+    assert f"down_revision = '{last}'" in text
     assert "checks" not in text
