@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
         self._over = False
         self._held: list[tuple[bytes, int]] | None = []  # what came before `start`
         self._held_end: list[Exception | None] = []
+        self._heard: asyncio.Future[None] | None = None  # while somebody waits for what is held
 
     def start(self) -> None:
         """Deliver what has come so far, and from here on everything when it comes."""
@@ -52,6 +53,22 @@ class Connection(asyncio.Protocol):
         """Deliver nothing from here on, until `start`."""
         if self._held is None:
             self._held = []
+
+    async def overhear(self) -> tuple[bytes, int]:
+        """What came before `start`, taken out, for whoever speaks here before the target.
+
+        Raises OSError or ProbeFailure where nothing more comes.
+        """
+        while not self._held:
+            if self._over:
+                raise next((exc for exc in self._held_end if exc is not None), None) or closed()
+            self._heard = asyncio.get_running_loop().create_future()
+            await self._heard
+        return self._held.pop(0)
+
+    def unhear(self, data: bytes, at_ns: int) -> None:
+        """Put back what was overheard too much."""
+        self._held = [(data, at_ns), *(self._held or ())]
 
     def received(self, data: bytes, at_ns: int) -> None:
         """Bytes of the target, in clear, and when they arrived."""
@@ -155,12 +172,18 @@ class Connection(asyncio.Protocol):
             self.ended(exc)
         else:
             self._held_end.append(exc)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._heard is not None and not self._heard.done():
+            self._heard.set_result(None)
 
     def _deliver(self, data: bytes, at_ns: int) -> None:
         if self._held is None:
             self.received(data, at_ns)
         else:
             self._held.append((data, at_ns))
+            self._tell()
 
     def _step(self, at_ns: int) -> None:
         assert self.tls is not None and self._shaken is not None  # noqa: S101, PT018 - the handshake is on
@@ -196,6 +219,11 @@ class Connection(asyncio.Protocol):
         assert self._outgoing is not None  # noqa: S101 - TLS is spoken
         if self._outgoing.pending and self.transport is not None:
             self.transport.write(self._outgoing.read())
+
+
+def closed() -> ProbeFailure:
+    """The failure of a connection that ended before what had to come."""
+    return ProbeFailure(Failure(reason=Reason.CLOSED, message="the connection was closed", phase="connect"))
 
 
 def _closed_in_handshake() -> ProbeFailure:

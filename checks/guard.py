@@ -11,6 +11,8 @@ metadata services, carrier-grade and translated addresses through.
 from __future__ import annotations
 
 import ipaddress
+import re
+import socket
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -38,12 +40,32 @@ REFUSED: dict[str, str] = {
     "5f00::/16": "reserved",  # RFC 9602, segment routing
     "2001:db8::/32": "reserved",  # RFC 3849, documentation
 }
+_NUMBER = re.compile(r"0[xX][0-9A-Fa-f]*|[0-9]+", re.ASCII)
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")  # RFC 4291
 _COMPATIBLE = ipaddress.IPv6Network("::/96")  # RFC 4291, deprecated
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _LOCALLY_TRANSLATED = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215
 _SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")  # RFC 3056
 _TEREDO = ipaddress.IPv6Network("2001::/32")  # RFC 4380
+
+
+@lru_cache(maxsize=50_000)
+def literal(host: str) -> str:
+    """The address that a host is written as, in its usual form; empty for a name.
+
+    What a C library takes for an IPv4 address (2130706433, 0x7f.1, 010.0.0.1) is one, so that all who look at it see
+    the same.
+    """
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    if not _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]):
+        return ""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host.removesuffix(".")))
+    except OSError:
+        return ""
 
 
 def inner_addresses(address: Address) -> list[Address]:
@@ -83,8 +105,8 @@ class Guard:
         return cls(allow=_networks("STILLUP_PROBE_ALLOW"), deny=_networks("STILLUP_PROBE_DENY"))
 
     def _refusal(self, text: str) -> str | None:
-        """Why an address is refused, to follow "is"; None where it is allowed."""
-        address = ipaddress.ip_address(text.partition("%")[0])
+        """Why an address, however it is written, is refused, to follow "is"; None where it is allowed."""
+        address = ipaddress.ip_address((literal(text) or text).partition("%")[0])
         inner = inner_addresses(address)
         for network, why in self._given:
             if any(a in network for a in inner if a.version == network.version):

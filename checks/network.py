@@ -6,18 +6,17 @@ itself gets a connected socket, or at the least an address that was checked.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Generic, TypeVar
 
-from checks import clock
 from checks.attempts import connect, connected_socket, first_to_stand, shown
 from checks.connection import Connection
-from checks.guard import Guard
+from checks.guard import Guard, literal
 from checks.probe import ProbeContext, ProbeFailure
+from checks.proxying import ConnectionLink, Link, SocketLink, blamed_on, open_tunnel
 from checks.resolver import Resolver
 from checks.result import Failure, Reason
 from checks.route import Route
@@ -30,7 +29,6 @@ __all__ = [
     "Tls",
     "connect_socket",
     "dial",
-    "is_address",
     "library_context",
     "reach",
     "spec_tls",
@@ -60,6 +58,7 @@ class Resources:
 
 
 C = TypeVar("C", bound=Connection)
+T = TypeVar("T")
 
 
 async def dial(
@@ -75,18 +74,26 @@ async def dial(
 
     Raises ProbeFailure for what has a name and OSError for the rest. Whoever gets the connection aborts it.
     """
-    watch, seen = context.stopwatch, context.seen
-    addresses = await _addresses(context, host, route)
-    prepare = make if tls is None else lambda: _to_be_secured(make())
+    if route.proxy is None:
+        addresses = await _addresses(context, host, route)
+        prepare = make if tls is None else lambda: _to_be_secured(make())
+        try:
+            connection = await first_to_stand(
+                addresses, lambda address: connect(address, port, prepare), Connection.abort
+            )
+        except OSError:
+            context.resources.resolver.forget(host)
+            raise
+    else:
+        way = _Way(partial(connect, port=route.proxy.port, make=make), ConnectionLink, Connection.abort)
+        connection, address, connection.made_ns = await _through(context, host, port, route, way)
+        connection.peer = shown(address, port)
     try:
-        connection = await first_to_stand(addresses, lambda address: connect(address, port, prepare), Connection.abort)
-    except OSError:
-        context.resources.resolver.forget(host)
-        raise
-    try:
-        watch.mark("connect", "first_byte" if tls is None else "tls", connection.made_ns)
-        seen.evidence["address"] = connection.peer
+        context.stopwatch.mark("connect", "first_byte" if tls is None else "tls", connection.made_ns)
+        context.seen.evidence["address"] = connection.peer
         if tls is not None:
+            if route.proxy is not None:
+                connection.expect_tls()
             await secure(connection, context, host, tls)
     except BaseException:
         connection.abort()
@@ -111,14 +118,21 @@ async def connect_socket(context: ProbeContext, host: str, port: int, route: Rou
 
     Raises like `dial`. Whoever gets the socket closes it.
     """
-    addresses = await _addresses(context, host, route)
-    try:
-        sock = await first_to_stand(addresses, lambda address: connected_socket(address, port), socket.socket.close)
-    except OSError:
-        context.resources.resolver.forget(host)
-        raise
-    context.stopwatch.mark("connect", "first_byte", clock.monotonic_ns())
-    context.seen.evidence["address"] = shown(*sock.getpeername()[:2])
+    close = socket.socket.close
+    if route.proxy is None:
+        addresses = await _addresses(context, host, route)
+        try:
+            sock = await first_to_stand(addresses, lambda address: connected_socket(address, port), close)
+        except OSError:
+            context.resources.resolver.forget(host)
+            raise
+        context.stopwatch.mark("connect", "first_byte")
+        context.seen.evidence["address"] = shown(*sock.getpeername()[:2])
+        return sock
+    way = _Way(partial(connected_socket, port=route.proxy.port), SocketLink, close)
+    sock, address, at_ns = await _through(context, host, port, route, way)
+    context.stopwatch.mark("connect", "first_byte", at_ns)
+    context.seen.evidence["address"] = shown(address, port)
     return sock
 
 
@@ -132,12 +146,51 @@ async def reach(context: ProbeContext, host: str, port: int, route: Route = DIRE
     return address
 
 
+@dataclass(frozen=True, slots=True)
+class _Way(Generic[T]):
+    """How a thing of one sort is led through a proxy: opened, spoken over and dropped."""
+
+    open: Callable[[str], Coroutine[Any, Any, T]]
+    link: Callable[[T], Link]
+    drop: Callable[[T], None]
+
+
+async def _through(context: ProbeContext, host: str, port: int, route: Route, way: _Way[T]) -> tuple[T, str, int]:
+    """What was opened to the proxy and led on to the target, the address or name it leads to, and since when."""
+    proxy = route.proxy
+    assert proxy is not None  # noqa: S101 - nobody else comes here
+    name = context.seen.evidence["proxy"] = shown(proxy.host, proxy.port)
+    with blamed_on(proxy):
+        proxies = await _addresses(context, proxy.host, replace(route, family=0))
+    # Whoever resolves, an address is judged by us; a name that only the proxy can resolve is the proxy's to judge.
+    by_proxy = proxy.resolves and not literal(host)
+    goals: Sequence[str] = (host,) if by_proxy else await _addresses(context, host, route)
+
+    async def attempt(goal: str) -> tuple[T, str, int]:
+        with blamed_on(proxy):
+            opened = await first_to_stand(proxies, way.open, way.drop)
+        try:
+            link = way.link(opened)
+            await open_tunnel(link, proxy, goal, port)
+        except BaseException:
+            way.drop(opened)
+            raise
+        link.leave()
+        return opened, goal, link.at_ns
+
+    context.seen.waiting_for = f"the proxy {name}"
+    won = await first_to_stand(goals, attempt, lambda lost: way.drop(lost[0]))
+    context.seen.waiting_for = ""
+    return won
+
+
 async def _addresses(context: ProbeContext, host: str, route: Route) -> Sequence[str]:
     """The addresses of a host that may be dialled: at least one. Raises ProbeFailure."""
     watch = context.stopwatch
-    if is_address(host):
+    written = literal(host)
+    if written:
         watch.phase = "connect"
-        addresses: Sequence[str] = (host,)
+        addresses: Sequence[str] = (written,)
     else:
         watch.phase = "dns"
         answer = await context.resources.resolver.resolve(host)
@@ -163,20 +216,10 @@ async def _addresses(context: ProbeContext, host: str, route: Route) -> Sequence
 def _of_family(addresses: Sequence[str], host: str, family: int) -> Sequence[str]:
     kept = [address for address in addresses if (":" in address) == (family == 6)]
     if not kept:
-        what = "is no" if is_address(host) else "has no"
+        what = "is no" if literal(host) else "has no"
         message = f"{host} {what} IPv{family} address, and this monitor asks over IPv{family} only"
         raise ProbeFailure(Failure(reason=Reason.NAME_NOT_FOUND, message=message, phase="dns"))
     return kept
-
-
-@lru_cache(maxsize=50_000)
-def is_address(host: str) -> bool:
-    """Whether a host is written as an address, so that nothing is to be resolved."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _to_be_secured(connection: C) -> C:

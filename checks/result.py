@@ -39,11 +39,15 @@ class Reason(StrEnum):
     REDIRECT = "redirect"  # too many, in a circle, or to a scheme that is not followed
     AUTHENTICATION = "authentication"  # our credentials are not accepted, or not for what was asked
     REJECTED = "rejected"  # the target understood what was asked and said no: an unknown topic, a query with a mistake
+    PROXY = "proxy"  # the monitor's proxy can't be reached, refuses or does not speak its protocol
     DENIED = "denied"  # the address guard refuses this address
     EXPECTATION = "expectation"  # a complete answer, but not a healthy one
     MISSED = "missed"  # heartbeat: no ping before the deadline
     REPORTED = "reported"  # heartbeat: the job itself reported failure
     OVERRAN = "overran"  # heartbeat: started, and did not end within max_run
+    TOO_SHORT = "too_short"  # heartbeat: ended sooner than min_run
+    STUCK = "stuck"  # heartbeat: its progress stood still
+    LATE = "late"  # heartbeat: expected, and still within the grace
     INVERTED = "inverted"  # the monitor is inverted and the target answered well
     NO_DESCRIPTORS = "no_descriptors"
     NO_ROUTE = "no_route"
@@ -129,6 +133,7 @@ class Observation:
     evidence: dict[str, Any] = field(default_factory=dict)
     explain: Callable[[], dict[str, Any]] | None = None  # more evidence, for a result that is not up
     progress: Callable[[], str] | None = None  # how much of the answer has come, for the message of a timeout
+    waiting_for: str = ""  # who else we wait for, for the message of a timeout: "the proxy 10.0.0.1:3128"
     failure: Failure | None = None
     complete: bool = False  # the answer came to its end, whatever it says
 

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, Field, model_validator
 
-from checks.address import parse_host_port, parse_url
+from checks.address import host_name, parse_host_port, parse_url
 from checks.spec import Line, ProbedSpec, Secret, SecretMark, Text
 from checks.tls import CaBundle
 
@@ -75,6 +75,10 @@ def parse_proxy(text: str) -> Proxy:
     host, port = parse_host_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     scheme: Literal["http", "socks5", "socks5h"] = match[1]  # type: ignore[assignment]  # one of _PROXY_PORTS
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if scheme != "http" and username and not (len(username.encode()) <= 255 and 1 <= len(password.encode()) <= 255):
+        raise ValueError("has a user name or a password that SOCKS can't carry: 1 to 255 bytes each are allowed")
+    if password and not username:
+        raise ValueError("has a password without a user name")
     return Proxy(scheme=scheme, host=host, port=port, username=username, password=password)
 
 
@@ -140,6 +144,12 @@ class ProxiedSpec(RoutedSpec):
     proxy: Annotated[Secret, AfterValidator(_is_proxy)] = ""
     """A proxy that connects for us, as in http://10.0.0.1:3128 or socks5://user:password@10.0.0.1:1080."""
 
+    @model_validator(mode="after")
+    def _has_one_who_resolves(self) -> Self:
+        if self.ip != "any" and self.proxy and parse_proxy(self.proxy).resolves:
+            raise ValueError("ip: this proxy resolves names itself; use a proxy socks5:// to choose")
+        return self
+
     @cached_property
     def route(self) -> Route:
         """How connections of this monitor are made."""
@@ -166,6 +176,15 @@ def _is_private_key(text: str) -> str:
     return text
 
 
+def _is_name(text: str) -> str:
+    return host_name(text) if text else text
+
+
+def _keys_match(certificate: str, key: str) -> bool:
+    own = x509.load_pem_x509_certificates(certificate.encode())[0].public_key()
+    return own == load_pem_private_key(key.encode(), password=None).public_key()
+
+
 class SecuredSpec(ProbedSpec):
     """Options of the kinds that may speak TLS."""
 
@@ -173,7 +192,7 @@ class SecuredSpec(ProbedSpec):
     """Down when the certificate is not trusted, not valid now, or made for another name."""
     ca: CaBundle = ""
     """Certificates in PEM that are trusted beside those of the system."""
-    server_name: Annotated[Line, Field(max_length=253)] = ""
+    server_name: Annotated[Line, Field(max_length=253), AfterValidator(_is_name)] = ""
     """The name that is asked for in the TLS handshake (SNI) and that the certificate must bear. By default the host."""
     client_certificate: Annotated[Text, Field(max_length=65536), AfterValidator(_is_certificate)] = ""
     """The certificate in PEM, with its chain, by which we prove who we are (mutual TLS)."""
@@ -185,4 +204,6 @@ class SecuredSpec(ProbedSpec):
         if bool(self.client_certificate) != bool(self.client_key):
             missing = "client_key" if self.client_certificate else "client_certificate"
             raise ValueError(f"{missing}: client_certificate and client_key belong together")
+        if self.client_key and not _keys_match(self.client_certificate, self.client_key):
+            raise ValueError("client_key: is not the key of client_certificate, whose first certificate must be ours")
         return self
