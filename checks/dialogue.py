@@ -36,6 +36,12 @@ class Dialogue(Connection):
         self._trouble: Exception | None = None
         self._news: asyncio.Future[None] | None = None
 
+    @property
+    def own_address(self) -> str:
+        """Our end of the connection."""
+        assert self.transport is not None  # noqa: S101 - whoever speaks is connected
+        return str(self.transport.get_extra_info("sockname")[0])
+
     def received(self, data: bytes, at_ns: int) -> None:
         """A piece of a reply; what comes beyond the cap is thrown away."""
         if self.watch.phase == "first_byte":
