@@ -7,18 +7,19 @@ in header bytes, header lines, informational answers and body; time is bounded b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import httptools
 
 from checks import clock
 from checks.connection import Connection
 from checks.probe import ProbeFailure, Stopwatch
+from checks.request import Request
 from checks.result import Failure, Reason
 
 MAX_BODY = 1024 * 1024  # bytes; an answer is cut there, and the result says so
 MAX_HEAD = 64 * 1024  # bytes of all headers
 MAX_HEADERS = 100
+MAX_WIRE = 2 * MAX_BODY + MAX_HEAD  # bytes of everything: a body may be wrapped in chunks of one byte
 MAX_INFORMATIONAL = 8  # answers 1xx before the real one
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -42,13 +43,18 @@ class Exchange(Connection):
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
         self._pieces: list[bytes] = []
         self._received = 0  # bytes of the body
-        self._head_bytes = 0
+        self._wire_bytes = 0
         self._head_done = False
         self._informational = 0
         self._chunked = False
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._trouble: Exception | None = None
         self._finished = False
+
+    @property
+    def version(self) -> str:
+        """The version of HTTP in which the answer came: 1.1, 2."""
+        return str(self._parser.get_http_version())
 
     @property
     def body(self) -> bytes:
@@ -64,10 +70,9 @@ class Exchange(Connection):
         """The first header of this lower-case name."""
         return next((value for known, value in self.headers if known.lower() == name), None)
 
-    async def run(self, request: Sequence[bytes]) -> None:
+    async def run(self, request: Request) -> None:
         """Send the request and read the answer to its end. Raises ProbeFailure, and OSError where the connection broke."""
-        for part in request:
-            self.send(part)
+        self.send(request.wire)
         self.start()
         await self._done
 
@@ -79,8 +84,7 @@ class Exchange(Connection):
             return
         if self.watch.phase == "first_byte":
             self.watch.mark("first_byte", "transfer", at_ns)
-        if not self._head_done:
-            self._head_bytes += len(data)
+        self._wire_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -88,13 +92,19 @@ class Exchange(Connection):
         except httptools.HttpParserError as exc:
             if not self._finished:  # what comes after a whole answer is nobody's business
                 self._fail(Reason.PROTOCOL, _spoken(exc, data, head_done=self._head_done))
-        if self._trouble is None and not self._head_done and self._head_bytes > MAX_HEAD:
-            self._fail(Reason.TOO_LARGE, f"the headers are over {MAX_HEAD // 1024} KiB")
+        if self._wire_bytes > MAX_HEAD and self._trouble is None:
+            self._check_size()
         if self._trouble is not None:
             self._settle(self._trouble)
         elif self._finished:
             self.watch.mark("transfer", "other", at_ns)
             self._settle(None)
+
+    def _check_size(self) -> None:
+        if not self._head_done:
+            self._fail(Reason.TOO_LARGE, f"the headers are over {MAX_HEAD // 1024} KiB")
+        elif self._wire_bytes > MAX_WIRE and not self._finished:
+            self._fail(Reason.TOO_LARGE, "the body is wrapped in more than 1 MiB of chunk headers and trailers")
 
     def ended(self, exc: Exception | None) -> None:
         """The target closed the connection, which ends an answer that announced no length."""
@@ -111,7 +121,7 @@ class Exchange(Connection):
             self._settle(self._trouble)
 
     def _end_in_words(self) -> str:
-        if not self._head_bytes:
+        if not self._wire_bytes:
             return "the connection was closed before any answer"
         if not self._head_done:
             return "the connection was closed in the middle of the headers"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import time
-import zlib
 
 import pytest
 
@@ -130,28 +129,11 @@ def test_gzip_that_was_not_asked_for_is_read_all_the_same():
         assert probe_once(url=target.url(), expect=["json $.a == 1", f"size == {len(body)}B"]).outcome is Outcome.UP
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-def test_a_bomb_of_gzip_is_not_blown_up(layers):
-    bomb = zlib.compress(b"\0" * 200_000_000, 9)
-    if layers == 2:
-        bomb = zlib.compress(bomb, 9)
-    encoding = ", ".join(["deflate"] * layers)
-    with Target(answers(bomb, headers=(f"Content-Encoding: {encoding}",))) as target:
-        began = time.monotonic()
-        result = probe_once(url=target.url(), explain=True)
-    assert time.monotonic() - began < 1
-    assert result.outcome is Outcome.UP
-    words = (
-        "body cut at 1 MiB" if layers == 1 else "unrequested content-encoding deflate, deflate: the body was not read"
-    )
-    assert result.evidence["notes"] == [words]
-
-
 def test_a_body_in_an_unknown_encoding_fails_what_is_expected_of_it():
-    with Target(answers(b"\x0b\x02\x80", headers=("Content-Encoding: br",))) as target:
+    with Target(answers(b"\x0b\x02\x80", headers=("Content-Encoding: sdch",))) as target:
         result = probe_once(url=target.url(), expect=['body contains "x"'])
     assert result.outcome is Outcome.DOWN
-    assert result.evidence["notes"] == ["unrequested content-encoding br: the body was not read"]
+    assert result.evidence["notes"] == ["unknown content-encoding sdch: the body was not read"]
 
 
 @pytest.mark.parametrize(
