@@ -15,7 +15,7 @@ from h2.connection import H2Connection
 from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from checks.http1 import MAX_BODY, MAX_HEAD, MAX_HEADERS, MAX_INFORMATIONAL, MAX_WIRE, REDIRECTS, Exchange
+from checks.http1 import MAX_BODY, MAX_HEAD, MAX_HEADERS, MAX_INFORMATIONAL, MAX_WIRE, REDIRECTS, Exchange, Headers
 from checks.probe import Stopwatch
 from checks.request import OURS, Request
 from checks.result import Reason
@@ -25,7 +25,7 @@ MAX_CONTROLS = 200  # settings, pings, empty pieces of the body: what asks for a
 _WINDOW = 2 * MAX_BODY  # bytes that the target may send without waiting for us: more than we read
 _FED = 8192  # bytes that h2 is given at a time, for it reads to the end of what it is given
 _STREAM = 1  # we ask once
-_OF_HTTP_1 = OURS - {"content-length"}
+_OF_HTTP_1 = OURS - {"content-length", "te"}
 
 
 class Http2Exchange(Exchange):
@@ -34,6 +34,7 @@ class Http2Exchange(Exchange):
     def __init__(self, watch: Stopwatch, *, bodiless: bool, skip_redirect_body: bool) -> None:
         super().__init__(watch, bodiless=bodiless, skip_redirect_body=skip_redirect_body)
         self._skip_redirects = skip_redirect_body
+        self.trailers: Headers = []  # what came after the body
         self._h2: H2Connection | None = None
         self._unsent = b""
         self._events = self._controls = self._hints = 0
@@ -147,7 +148,7 @@ class Http2Exchange(Exchange):
             case h2.events.ConnectionTerminated():
                 self._fail(Reason.CLOSED, f"the connection was ended (GOAWAY, {_named(event.error_code)})")
             case h2.events.TrailersReceived():
-                pass
+                self.trailers = list(event.headers)
             case _:
                 self._controls += 1
         if not self._finished:
