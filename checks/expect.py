@@ -151,7 +151,8 @@ def _baseline_mismatch(expectation: Expectation, baseline: Baseline, facts: Mapp
         return "nothing"
     if usual is None or expectation.holds((value, usual)):
         return None
-    return f"{_shown(value, expectation.subject)} where the median of the last {baseline.count} is {usual:g}"
+    shown, median = _shown(value, expectation.subject), _shown(usual, expectation.subject)
+    return f"{shown} where the median of the last {baseline.count} is {median}"
 
 
 def _header_mismatch(expectation: Expectation, facts: Mapping[str, Any]) -> str | None:

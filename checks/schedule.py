@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import zoneinfo
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -86,64 +86,53 @@ class Schedule:
     """When a job is expected. Made by `Schedule.parse`; immutable, and equal when it says the same."""
 
     every: float | None = None  # seconds
-    cron: str | None = None
-    oncalendar: str | None = None
+    cron: tuple[str, ...] = ()
+    oncalendar: tuple[str, ...] = ()
     timezone: str = "UTC"
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Schedule:
         """The schedule of {"every": ...}, {"cron": ..., "timezone": ...} or {"oncalendar": ..., "timezone": ...}.
 
-        Raises ValueError that names the field: for what can't be read, and for what never or hardly ever occurs.
+        Of several expressions, any may be the next. Raises ValueError that names the field: for what can't be read, and
+        for what never or hardly ever occurs.
         """
         zone = str(data.get("timezone", "UTC"))
         every, cron, oncalendar = data.get("every"), data.get("cron"), data.get("oncalendar")
         if every is not None:
             return cls(every=every if isinstance(every, float) else parse_duration(every), timezone=zone)
         if cron is not None:
-            _checked(_cron, str(cron), zone)
-            return cls(cron=str(cron), timezone=zone)
+            return cls(cron=_all_checked(_cron, cron, zone), timezone=zone)
         if oncalendar is not None:
-            _checked(_oncalendar, str(oncalendar), zone)
-            return cls(oncalendar=str(oncalendar), timezone=zone)
+            return cls(oncalendar=_all_checked(_oncalendar, oncalendar, zone), timezone=zone)
         raise ValueError("a schedule needs every, cron or oncalendar")
 
     def next_expected(self, after: datetime) -> datetime:
         """The first instant strictly after `after` at which the job is expected, in UTC."""
         if self.every is not None:
             return after + timedelta(seconds=self.every)
-        if self.cron is not None:
-            found = _first_after(_cron, self.cron, self.timezone, after)
-        else:
-            found = _first_after(_oncalendar, self.oncalendar or "", self.timezone, after)
-        if found is None:  # parse() saw to it, up to the year 2190
+        read, expressions = (_cron, self.cron) if self.cron else (_oncalendar, self.oncalendar)
+        found = [_first_after(read, expression, self.timezone, after) for expression in expressions]
+        known = [instant for instant in found if instant is not None]
+        if not known:  # parse() saw to it, up to the year 2190
             raise ValueError(f"{self} does not occur after {after:%Y-%m-%d}")
+        return min(known)
+
+    def following(self, after: datetime, count: int) -> list[datetime]:
+        """The next `count` instants at which the job is expected, in UTC."""
+        found: list[datetime] = []
+        for _ in range(count):
+            after = self.next_expected(after)
+            found.append(after)
         return found
 
     def __str__(self) -> str:
         if self.every is not None:
             return f"every {self.every:g} s"
-        return f"{self.cron or self.oncalendar} ({self.timezone})"
+        return f"{', '.join(self.cron or self.oncalendar)} ({self.timezone})"
 
 
-def deadline(
-    expected: Schedule,
-    *,
-    last_ping: datetime,
-    grace: float,
-    started: datetime | None = None,
-    max_run: float | None = None,
-) -> datetime:
-    """The instant after which silence means down.
-
-    While a run is open (`started` after the last ping that ended one) it has `max_run` to end, and the grace; else the
-    next ping is expected by the schedule, and has the grace.
-    """
-    if started is not None and started >= last_ping:
-        return started + timedelta(seconds=(max_run or 0.0) + grace)
-    return expected.next_expected(last_ping) + timedelta(seconds=grace)
-
-
+_SECOND_FIELD = ("second", "0-59")  # optional, before the others
 _FIELDS = (
     ("minute", "0-59"),
     ("hour", "0-23"),
@@ -168,17 +157,18 @@ def _cron(expression: str, start: datetime) -> Iterator[datetime]:
     """The instants of a cron expression, as Debian's cron has them. Raises ValueError."""
     text = _NICKNAMES.get(expression.strip().lower(), expression)
     fields = text.split()
-    if len(fields) != len(_FIELDS):
+    named = (_SECOND_FIELD, *_FIELDS) if len(fields) == len(_FIELDS) + 1 else _FIELDS
+    if len(fields) != len(named):
         names = ", ".join(name for name, _ in _FIELDS)
         count = f"{len(fields)} field{'s' * (len(fields) != 1)}"
-        raise ValueError(f"cron {expression!r} has {count}; five are needed: {names}")
+        raise ValueError(f"cron {expression!r} has {count}; five are needed: {names}; or six, the second first")
     try:
         occurrences: Iterator[datetime] = CronSim(text, start)
     except CronSimError as exc:
-        index = next((i for i, (name, _) in enumerate(_FIELDS) if name in str(exc)), None)
+        index = next((i for i, (name, _) in enumerate(named) if name in str(exc)), None)
         if index is None:
             raise ValueError(f"cron {expression!r} can't be read: {exc}") from exc
-        name, allowed = _FIELDS[index]
+        name, allowed = named[index]
         if name == "day-of-month" and fields[index].isdecimal() and 1 <= int(fields[index]) <= 31:
             raise ValueError(f"cron {expression!r} never occurs: that month has no day {fields[index]}") from exc
         raise ValueError(
@@ -222,6 +212,13 @@ def _first_after(read: _Occurrences, expression: str, zone: str, after: datetime
         if instant > after:
             return instant
     return None
+
+
+def _all_checked(read: _Occurrences, given: str | Sequence[str], zone: str) -> tuple[str, ...]:
+    expressions = (given,) if isinstance(given, str) else tuple(given)
+    for expression in expressions:
+        _checked(read, expression, zone)
+    return expressions
 
 
 @functools.lru_cache(maxsize=10_000)

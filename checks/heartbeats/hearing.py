@@ -2,42 +2,65 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
+from statistics import median
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from checks.heartbeats.runs import Action, Heard, Ping, failure_of, hear
-from checks.probes import parse_spec
-from checks.probes.heartbeat import HeartbeatSpec
-from checks.result import Failure, Outcome
+from checks.heartbeats.jobs import Job, jobs_of, lock_jobs, write_jobs
+from checks.heartbeats.runs import Action, Ping, Report, hear
+from checks.result import Outcome
 from checks.status import Cause
 from checks.store import schema, writer
-from checks.store.schema import monitor_state, ping_code, target
-from checks.store.states import CHUNK, lock_monitors, lock_targets, state_of, state_values
+from checks.store.schema import monitor_state, ping_code
+from checks.store.states import CHUNK, lock_monitors
 from checks.store.writer import Written
 
-logger = logging.getLogger(__name__)
+# So many pings a monitor are stored one by one; more of the same are counted on the row of the last.
+BURST = 10.0
+PER_SECOND = 5 / 60
+_USED_EVERY = timedelta(minutes=1)
 
-_LONGEST_RUN = timedelta(days=3)  # between the two pings of one ?rid=, unless max_run allows more
 
+class _Batch:
+    """What the pings of one transaction come to."""
 
-@dataclass(slots=True)
-class _Job:
-    """A target while its pings are heard."""
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._latest: dict[tuple[UUID, str], dict[str, Any]] = {}  # of `rows`, by monitor and action
+        self._counted: dict[tuple[UUID, str], dict[str, Any]] = {}  # what is counted on rows of before
 
-    target_id: int
-    location: str
-    active: bool
-    spec: HeartbeatSpec | None
-    heard: Heard
-    starts: dict[UUID, datetime] = field(default_factory=dict)  # of the runs that began in this batch
+    def keep(self, job: Job, ping: Ping, report: Report, *, changed: bool) -> None:
+        """Store a ping, or count it on the row of the last of its sort where they come too fast and say nothing new."""
+        key = (job.monitor, report.action.value)
+        stored = _spend(job, ping.received_at) or changed or not _is_repetition(ping, report)
+        known = None if stored else self._latest.get(key) or self._counted.get(key)
+        if known is not None:
+            known["count"], known["last_at"] = known["count"] + 1, ping.received_at
+            return
+        row = _row(ping, job.monitor, report)
+        if stored:
+            self.rows.append(row)
+            self._latest[key] = row
+        else:
+            self._counted[key] = {**row, "last_at": ping.received_at}
+
+    def write(self, conn: sa.Connection) -> None:
+        """Write the rows, and the counts; what finds no row to be counted on becomes one."""
+        c = schema.ping.c
+        for (monitor, action), row in sorted(self._counted.items()):
+            latest = sa.select(c.id).where(c.monitor == monitor, c.action == action)
+            latest = latest.order_by(c.received_at.desc(), c.id.desc()).limit(1)
+            more = schema.ping.update().where(c.id == latest.scalar_subquery())
+            if conn.execute(more.values(count=c.count + row["count"], last_at=row["last_at"])).rowcount == 0:
+                self.rows.append(row)
+        if self.rows:
+            conn.execute(schema.ping.insert(), self.rows)
 
 
 def hear_all(conn: sa.Connection, pings: Sequence[Ping], now: datetime) -> tuple[list[bool], list[Written]]:
@@ -47,152 +70,134 @@ def hear_all(conn: sa.Connection, pings: Sequence[Ping], now: datetime) -> tuple
     """
     if not pings:
         return [], []
-    monitors = _monitors_of(conn, {ping.code for ping in pings})
+    monitors = _monitors_of(conn, {ping.code for ping in pings}, now)
     if not monitors:
         return [False] * len(pings), []
-    lock_monitors(conn, set(monitors.values()))
-    jobs = _jobs_of(conn, set(monitors.values()))
-    rows: list[dict[str, Any]] = []
+    uuids = set(monitors.values())
+    lock_monitors(conn, uuids)
+    jobs = {job.monitor: job for job in lock_jobs(conn, jobs_of(uuids))}
+    batch = _Batch()
     moved: dict[UUID, dict[str, Any]] = {}
     written: list[Written] = []
     for ping in sorted(pings, key=lambda each: each.received_at):
-        monitor = monitors.get(ping.code)
-        if monitor is None:
+        job = jobs.get(monitors[ping.code]) if ping.code in monitors else None
+        if job is None:
             continue
-        duration = None
-        for job in jobs.get(monitor, ()):
-            before = job.heard
-            duration = _hear(conn, job, ping, monitor)
-            if job.heard.state.vote is before.state.vote:
-                continue
-            if monitor in moved:
+        vote = job.heard.state.vote
+        known = job.heard
+        report = _hear(conn, job, ping, batch.rows)
+        changed = job.heard.state.vote is not vote
+        if changed:
+            if job.monitor in moved:
                 # The change before this one is a transition of its own.
-                _write_jobs(conn, [(job, before)])
-                written += writer.settle(conn, {monitor: moved.pop(monitor)}, now, cause=Cause.PING)
-            moved[monitor] = _evidence(job, ping)
-        rows.append(_row(ping, monitor, duration))
-    _write_jobs(conn, [(job, job.heard) for each in jobs.values() for job in each])
-    if rows:
-        conn.execute(schema.ping.insert(), rows)
+                now_known, job.heard = job.heard, known
+                write_jobs(conn, [job])
+                job.heard = now_known
+                written += writer.settle(conn, {job.monitor: moved.pop(job.monitor)}, now, cause=Cause.PING)
+            moved[job.monitor] = _evidence(job, ping, report)
+        batch.keep(job, ping, report, changed=changed)
+    write_jobs(conn, jobs.values())
+    batch.write(conn)
     written += writer.settle(conn, moved, now, cause=Cause.PING)
     return [ping.code in monitors for ping in pings], written
 
 
-def _monitors_of(conn: sa.Connection, codes: set[UUID]) -> dict[UUID, UUID]:
-    """The monitor of each code that is known."""
-    ordered, found = sorted(codes), {}
+def _monitors_of(conn: sa.Connection, codes: set[UUID], now: datetime) -> dict[UUID, UUID]:
+    """The monitor of each code that is known; codes that were not used for a minute are marked as used."""
+    ordered, found, used = sorted(codes), dict[UUID, UUID](), list[UUID]()
+    c = ping_code.c
     for begin in range(0, len(ordered), CHUNK):
         known = (
-            sa.select(ping_code.c.code, ping_code.c.monitor)
-            .join(monitor_state, monitor_state.c.monitor == ping_code.c.monitor)
-            .where(ping_code.c.code.in_(ordered[begin : begin + CHUNK]), monitor_state.c.removed.is_(None))
+            sa.select(c.code, c.monitor, c.last_used_at)
+            .join(monitor_state, monitor_state.c.monitor == c.monitor)
+            .where(c.code.in_(ordered[begin : begin + CHUNK]), monitor_state.c.removed.is_(None))
+            .where(sa.or_(c.expires_at.is_(None), c.expires_at > now))
         )
-        found.update({row.code: row.monitor for row in conn.execute(known)})
+        for row in conn.execute(known):
+            found[row.code] = row.monitor
+            if row.last_used_at is None or now - row.last_used_at > _USED_EVERY:
+                used.append(row.code)
+    if used:
+        mark = ping_code.update().where(c.code == sa.bindparam("of")).values(last_used_at=now)
+        conn.execute(mark, [{"of": code} for code in used])
     return found
 
 
-def _jobs_of(conn: sa.Connection, monitors: set[UUID]) -> dict[UUID, list[_Job]]:
-    ordered = sorted(monitors)
-    jobs: dict[UUID, list[_Job]] = {}
-    for begin in range(0, len(ordered), CHUNK):
-        ours = sa.and_(target.c.source == "pinged", target.c.monitor.in_(ordered[begin : begin + CHUNK]))
-        for row in lock_targets(conn, ours):
-            heard = Heard(
-                state=state_of(row),
-                last_ping_at=row.last_ping_at,
-                started_at=row.last_start_at,
-                duration_ns=row.last_duration_ns,
-                deadline_at=row.deadline_at,
-                failure=None if row.last_failure is None else Failure.from_dict(row.last_failure),
-            )
-            spec = _parse(json.dumps(row.spec, sort_keys=True))
-            jobs.setdefault(row.monitor, []).append(_Job(row.id, row.location, row.active, spec, heard))
-    return jobs
+def _hear(conn: sa.Connection, job: Job, ping: Ping, rows: Sequence[dict[str, Any]]) -> Report:
+    """Take one ping in; what it turned out to be."""
+    if job.spec is not None and job.active:
+        job.heard, report = hear(job.heard, ping, job.spec, partial(_median, conn, job.monitor, rows))
+        return report
+    if ping.action is not Action.LOG:
+        job.heard = replace(job.heard, last_ping_at=ping.at)
+    return Report(action=ping.action)
 
 
-@lru_cache(maxsize=10_000)
-def _parse(text: str) -> HeartbeatSpec | None:
-    try:
-        spec = parse_spec(json.loads(text))
-    except ValueError:
-        spec = None
-    if not isinstance(spec, HeartbeatSpec):
-        # Its pings are kept; one row that can't be read must not stop those of the others.
-        logger.error("the specification of a heartbeat can't be read: %s", text, extra={"action": "spec_unreadable"})
-        return None
-    return spec
-
-
-def _hear(conn: sa.Connection, job: _Job, ping: Ping, monitor: UUID) -> int | None:
-    """Take one ping in; the nanoseconds of the run that it ends."""
-    if job.spec is None or not job.active:
-        if ping.action is not Action.LOG:
-            job.heard = replace(job.heard, last_ping_at=ping.received_at)
-        return None
-    start_of = partial(_start_of, conn, job, ping, monitor)
-    job.heard, duration = hear(job.heard, ping, job.spec, start_of)
-    if ping.action is Action.START and ping.run is not None:
-        job.starts[ping.run] = ping.received_at
-    return duration
-
-
-def _start_of(conn: sa.Connection, job: _Job, end: Ping, monitor: UUID, run: UUID) -> datetime | None:
-    """When a run began, by its `?rid=`; None where its start was not reported."""
-    if run in job.starts:
-        return job.starts[run]
-    longest = _LONGEST_RUN
-    if job.spec is not None and job.spec.max_run is not None:
-        longest = max(longest, timedelta(seconds=job.spec.max_run + job.spec.grace))
+def _median(conn: sa.Connection, monitor: UUID, rows: Iterable[dict[str, Any]], name: str, count: int) -> float | None:
+    """The median of a number in the last `count` pings that brought it; None where there were fewer."""
     c = schema.ping.c
-    start = (
-        sa.select(c.received_at)
-        .where(c.monitor == monitor, c.received_at >= end.received_at - longest)
-        .where(c.run == run, c.action == Action.START.value)
-        .order_by(c.received_at.desc())
-        .limit(1)
-    )
-    found: datetime | None = conn.execute(start).scalar()
-    return found
+    brings = c.duration_ns.is_not(None) if name == "duration" else c.numbers.is_not(None)
+    earlier = sa.select(c.numbers, c.duration_ns).where(c.monitor == monitor, brings)
+    found = conn.execute(earlier.order_by(c.received_at.desc(), c.id.desc()).limit(4 * count)).mappings()
+    mine = [row for row in rows if row["monitor"] == monitor]
+    values = [value for row in (*reversed(mine), *found) if (value := _number(row, name)) is not None]
+    return median(values[:count]) if len(values) >= count else None
 
 
-def _write_jobs(conn: sa.Connection, jobs: Sequence[tuple[_Job, Heard]]) -> None:
-    values = [
-        {
-            "of": job.target_id,
-            **state_values(heard.state),
-            "last_ping_at": heard.last_ping_at,
-            "last_start_at": heard.started_at,
-            "last_duration_ns": heard.duration_ns,
-            "deadline_at": heard.deadline_at,
-            "last_failure": None if heard.failure is None else heard.failure.as_dict(),
-        }
-        for job, heard in jobs
-    ]
-    if values:
-        conn.execute(target.update().where(target.c.id == sa.bindparam("of")), values)
+def _number(row: Mapping[Any, Any], name: str) -> float | None:
+    if name == "duration":
+        return None if row["duration_ns"] is None else row["duration_ns"] / 1e9
+    value = (row["numbers"] or {}).get(name)
+    return None if value is None else float(value)
 
 
-def _evidence(job: _Job, ping: Ping) -> dict[str, Any]:
-    failure = failure_of(ping)
+def _spend(job: Job, at: datetime) -> bool:
+    """Take one from the job's allowance of pings that are stored one by one; whether there was one."""
+    passed = 0.0 if job.allowance_at is None else max(0.0, (at - job.allowance_at).total_seconds())
+    available = min(BURST, (BURST if job.allowance is None else job.allowance) + passed * PER_SECOND)
+    enough = available >= 1.0
+    job.allowance, job.allowance_at = available - 1.0 if enough else available, at
+    return enough
+
+
+def _is_repetition(ping: Ping, report: Report) -> bool:
+    """Whether nothing is lost by counting this ping on the row of the one before."""
+    if ping.run is not None or ping.sent_at is not None or ping.numbers or report.duration_ns is not None:
+        return False
+    return report.action is Action.LOG or (report.action is Action.SUCCESS and report.failure is None)
+
+
+def _evidence(job: Job, ping: Ping, report: Report) -> dict[str, Any]:
+    failure = report.failure
+    outcome = job.heard.state.last_outcome or Outcome.UP
+    evidence: dict[str, Any] = {"ping": report.action.value, "exit_code": ping.exit_code}
+    if ping.sent_at is not None:
+        evidence["sent_at"] = ping.sent_at.isoformat()
+    if report.duration_ns is not None:
+        evidence["duration_ns"] = report.duration_ns
     return {
         "location": job.location,
-        "outcome": (Outcome.UP if failure is None else Outcome.DOWN).value,
+        "outcome": outcome.value,
         "failure": None if failure is None else failure.as_dict(),
-        "evidence": {"ping": ping.action.value, "exit_code": ping.exit_code},
+        "evidence": evidence,
     }
 
 
-def _row(ping: Ping, monitor: UUID, duration_ns: int | None) -> dict[str, Any]:
+def _row(ping: Ping, monitor: UUID, report: Report) -> dict[str, Any]:
     return {
         "monitor": monitor,
         "received_at": ping.received_at,
-        "action": ping.action.value,
+        "sent_at": ping.sent_at,
+        "action": report.action.value,
         "exit_code": ping.exit_code,
         "run": ping.run,
-        "duration_ns": duration_ns,
+        "duration_ns": report.duration_ns,
         "method": ping.method,
         "source": ping.source,
         "user_agent": ping.user_agent,
         "body": ping.body,
         "body_size": ping.body_size,
+        "numbers": dict(ping.numbers) or None,
+        "count": 1,
+        "last_at": None,
     }

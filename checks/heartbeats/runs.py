@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from checks import schedule
+from checks import expect
 from checks.probes.heartbeat import HeartbeatSpec
 from checks.result import Failure, Outcome, Reason
-from checks.status import TargetState, observe
+from checks.status import Status, TargetState, observe
+from checks.units import spoken_duration
 
 # Two web processes may commit two pings in the other order; what is longer ago is a clock that was set back.
 _OVERTAKEN = timedelta(seconds=30)
+# A job takes a moment to report. Until then it is not late; a grace shorter than twice this is halved.
+LATE_AFTER = timedelta(seconds=60)
+UNNAMED = UUID(int=0)  # the run of pings without ?rid=
+MOST_OPEN = 100  # runs of one job; one more, and the oldest is forgotten
+LONGEST_RUN = timedelta(days=3)  # that is waited for, unless max_run allows more
 
 
 class Action(StrEnum):
@@ -33,6 +40,7 @@ class Ping:
     code: UUID
     action: Action
     received_at: datetime
+    sent_at: datetime | None = None  # when it was so, where the client says that it was earlier
     exit_code: int | None = None
     run: UUID | None = None
     method: str = "GET"
@@ -40,72 +48,215 @@ class Ping:
     user_agent: str = ""
     body: bytes = b""  # its first bytes
     body_size: int = 0  # of all that was sent
+    subject: str = ""  # of a mail
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def at(self) -> datetime:
+        """When it was so."""
+        return self.sent_at or self.received_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What is known of one job from its pings. `started_at` is None unless a run is open."""
+    """What is known of one job from its pings."""
 
     state: TargetState
     last_ping_at: datetime | None = None
-    started_at: datetime | None = None
+    counted_from: datetime | None = None  # silence is: the last end of a run, or a resumption
+    open: Mapping[UUID, datetime] = field(default_factory=dict)  # the starts of runs that did not end yet
     duration_ns: int | None = None  # of the last run that ended
+    expected_at: datetime | None = None
     deadline_at: datetime | None = None
+    judge_at: datetime | None = None  # the next instant at which silence says something
+    failure: Failure | None = None
+    progress: float | None = None
+    progress_run: int = 0
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the run began that began last and did not end."""
+        return max(self.open.values(), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """When a job is expected, when it is late without a word, and when it is down."""
+
+    expected_at: datetime | None = None
+    late_at: datetime | None = None  # None: it is not to be called late
+    down_at: datetime | None = None
+    overrun: tuple[datetime, datetime] | None = None  # the run, by its start, that must end, and until when
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one ping turned out to be."""
+
+    action: Action
+    duration_ns: int | None = None  # of the run that it ends
     failure: Failure | None = None
 
 
-def failure_of(ping: Ping) -> Failure | None:
-    """Why a ping means down; None where it does not."""
-    if ping.action is not Action.FAIL:
-        return None
+History = Callable[[str, int], float | None]  # the median of the last values of a number, where there were so many
+
+
+def action_of(ping: Ping, spec: HeartbeatSpec) -> Action:
+    """What a ping reports by the monitor's keywords, which speak louder than its address: failure, success, start."""
+    if ping.action is Action.LOG or not (spec.failure_keywords or spec.success_keywords or spec.start_keywords):
+        return ping.action
+    said = ping.body.decode("utf-8", "replace") + "\n" + ping.subject
+    for words, action in (
+        (spec.failure_keywords, Action.FAIL),
+        (spec.success_keywords, Action.SUCCESS),
+        (spec.start_keywords, Action.START),
+    ):
+        if any(word in said for word in words):
+            return action
+    return ping.action
+
+
+def hear(heard: Heard, ping: Ping, spec: HeartbeatSpec, history: History) -> tuple[Heard, Report]:
+    """What is known after one more ping, and what that ping was."""
+    action, at = action_of(ping, spec), ping.at
+    if action is Action.LOG:
+        return heard, Report(action=action)
+    if action is Action.START:
+        return _begin(heard, ping, spec), Report(action=action)
+    run = ping.run or UNNAMED
+    started = heard.open.get(run)
+    duration = None if started is None else max(0, round((at - started).total_seconds() * 1e9))
+    remaining = {name: start for name, start in _alive(heard, spec, at).items() if name != run}
+    progress, progress_run = _progress(heard, ping)
+    outcome, failure = _judged(ping, spec, action, duration_ns=duration, progress_run=progress_run, history=history)
+    report = Report(action=action, duration_ns=duration, failure=failure)
+    if _is_overtaken(heard, ping):
+        return replace(heard, open=remaining), report
+    ended = Heard(
+        # What was silent until now was silent: only the times of the job itself are set right by its own clock.
+        state=observe(heard.state, outcome, ping.received_at, spec.policy()),
+        last_ping_at=at,
+        counted_from=at,
+        open=remaining,
+        duration_ns=heard.duration_ns if duration is None else duration,
+        failure=failure,
+        progress=progress,
+        progress_run=progress_run,
+    )
+    return with_deadlines(ended, spec), report
+
+
+def _begin(heard: Heard, ping: Ping, spec: HeartbeatSpec) -> Heard:
+    if _is_overtaken(heard, ping):
+        return heard
+    at = ping.at
+    latest = sorted(_alive(heard, spec, at).items(), key=lambda each: each[1])[-(MOST_OPEN - 1) :]
+    begun = replace(heard, last_ping_at=at, open={**dict(latest), ping.run or UNNAMED: at})
+    if spec.max_run is not None or heard.counted_from is None:
+        begun = replace(begun, counted_from=at)
+    if heard.state.vote is Status.DEGRADED and heard.failure is not None and heard.failure.reason is Reason.LATE:
+        state = observe(heard.state, Outcome.UP, ping.received_at, spec.policy())
+        begun = replace(begun, state=state, failure=None)
+    if heard.state.vote is Status.DOWN and heard.judge_at is None:
+        # Whatever it was down for, only the end of a run says that it is over; but this run is waited for.
+        return begun if spec.max_run is None else with_deadlines(begun, spec)
+    return with_deadlines(begun, spec)
+
+
+def _alive(heard: Heard, spec: HeartbeatSpec, now: datetime) -> Mapping[UUID, datetime]:
+    """The open runs, without those whose end nobody will report any more."""
+    longest = max(LONGEST_RUN, timedelta(seconds=2 * (spec.max_run or 0)))
+    return {run: start for run, start in heard.open.items() if now - start <= longest}
+
+
+def _is_overtaken(heard: Heard, ping: Ping) -> bool:
+    """Whether something later was heard already, so that this ping says nothing about now."""
+    if heard.last_ping_at is None:
+        return False
+    behind = heard.last_ping_at - ping.at
+    return timedelta(0) < behind and (ping.sent_at is not None or behind < _OVERTAKEN)
+
+
+def _progress(heard: Heard, ping: Ping) -> tuple[float | None, int]:
+    progress = ping.numbers.get("progress")
+    if progress is None:
+        return heard.progress, heard.progress_run
+    return progress, heard.progress_run + 1 if progress == heard.progress else 1
+
+
+def _judged(
+    ping: Ping, spec: HeartbeatSpec, action: Action, *, duration_ns: int | None, progress_run: int, history: History
+) -> tuple[Outcome, Failure | None]:
+    """The outcome of a run by what its last ping says of it, and why it is not up."""
+    failure = reported(ping) if action is Action.FAIL else _wrong(spec, duration_ns, progress_run)
+    if failure is not None:
+        return Outcome.DOWN, failure
+    if not spec.expect and not spec.degraded:
+        return Outcome.UP, None
+    facts = _facts(ping, spec, duration_ns, history)
+    failure = expect.first_unmet(spec.expect, spec.subjects, facts)
+    if failure is not None:
+        return Outcome.DOWN, failure
+    failure = expect.first_unmet(spec.degraded, spec.subjects, facts)
+    return (Outcome.UP, None) if failure is None else (Outcome.DEGRADED, failure)
+
+
+def reported(ping: Ping) -> Failure:
+    """The failure that a job reported."""
     message = "the job reported that it failed"
-    if ping.exit_code is not None:
+    if ping.exit_code:
         message = f"the job ended with exit code {ping.exit_code}"
     return Failure(reason=Reason.REPORTED, message=message)
 
 
-def hear(
-    heard: Heard, ping: Ping, spec: HeartbeatSpec, start_of: Callable[[UUID], datetime | None]
-) -> tuple[Heard, int | None]:
-    """What is known after one more ping, and how many nanoseconds the run took that it ends.
+def _wrong(spec: HeartbeatSpec, duration_ns: int | None, progress_run: int) -> Failure | None:
+    """What is wrong with a run that calls itself a success."""
+    if spec.min_run is not None and duration_ns is not None and duration_ns < spec.min_run * 1e9:
+        took, least = spoken_duration(duration_ns / 1e9), spoken_duration(spec.min_run)
+        message = f"the job ended after {took}, sooner than it can do its work: at least {least}"
+        return Failure(reason=Reason.TOO_SHORT, message=message, expected=f"at least {least}", found=took)
+    if spec.stuck_after is not None and progress_run >= spec.stuck_after:
+        message = f"the job is stuck: its progress was the same in {progress_run} pings in a row"
+        return Failure(reason=Reason.STUCK, message=message)
+    return None
 
-    `start_of` looks up when the run of a `?rid=` began; without one, the end belongs to the last start.
+
+def _facts(ping: Ping, spec: HeartbeatSpec, duration_ns: int | None, history: History) -> dict[str, Any]:
+    facts: dict[str, Any] = {**ping.numbers, "body": ping.body, "size": ping.body_size}
+    if duration_ns is not None:
+        facts["duration"] = duration_ns / 1e9
+    facts["exit_code"] = ping.exit_code or (1 if ping.action is Action.FAIL else 0)
+    for name, count in spec.histories:
+        median = history(name, count)
+        if median is not None:
+            facts[f"{name}:median({count})"] = median
+    return facts
+
+
+def with_deadlines(heard: Heard, spec: HeartbeatSpec) -> Heard:
+    """What is known, with the instants that follow from it."""
+    due = deadlines(heard, spec)
+    judge_at = min((at for at in (due.late_at, due.down_at) if at is not None), default=None)
+    return replace(heard, expected_at=due.expected_at, deadline_at=due.down_at, judge_at=judge_at)
+
+
+def deadlines(heard: Heard, spec: HeartbeatSpec) -> Deadlines:
+    """When a job is expected, late and down; nothing for one that was never heard of.
+
+    A run that is open is not late. With `max_run` it has that long to end, whatever the schedule says meanwhile of the
+    next one; without, the end of a run is what the schedule waits for.
     """
-    at = ping.received_at
-    overtaken = heard.last_ping_at is not None and timedelta(0) < heard.last_ping_at - at < _OVERTAKEN
-    if ping.action is Action.LOG or overtaken:
-        return heard, None
-    if ping.action is Action.START:
-        begun = replace(heard, last_ping_at=at, started_at=at)
-        if spec.max_run is not None or heard.deadline_at is None:
-            begun = replace(begun, deadline_at=deadline_of(begun, spec))
-        return begun, None
-    started = heard.started_at if ping.run is None else start_of(ping.run)
-    duration = None if started is None else max(0, round((at - started).total_seconds() * 1e9))
-    still_open = heard.started_at if ping.run is not None and started != heard.started_at else None
-    failure = failure_of(ping)
-    outcome = Outcome.UP if failure is None else Outcome.DOWN
-    ended = Heard(
-        state=observe(heard.state, outcome, at, spec.policy()),
-        last_ping_at=at,
-        started_at=still_open,
-        duration_ns=heard.duration_ns if duration is None else duration,
-        failure=failure,
-    )
-    return replace(ended, deadline_at=deadline_of(ended, spec)), duration
-
-
-def deadline_of(heard: Heard, spec: HeartbeatSpec) -> datetime | None:
-    """The instant after which silence means down; None for a job that was never heard of."""
-    if heard.last_ping_at is None:
-        return None
-    if heard.started_at is not None and spec.max_run is not None:
-        # Of a run that others overlapped, only the one that began last is waited for.
-        return schedule.deadline(
-            spec.expected(),
-            last_ping=heard.started_at,
-            grace=spec.grace,
-            started=heard.started_at,
-            max_run=spec.max_run,
-        )
-    return schedule.deadline(spec.expected(), last_ping=heard.last_ping_at, grace=spec.grace)
+    if heard.counted_from is None:
+        return Deadlines()
+    expected = spec.expected.next_expected(heard.counted_from)
+    grace = timedelta(seconds=spec.grace)
+    allowed = None if spec.max_run is None else timedelta(seconds=spec.max_run)
+    # A run whose time was up before something newer was heard was judged then.
+    starts = [start for start in heard.open.values() if allowed is None or start + allowed > heard.counted_from]
+    if not starts:
+        late = expected + min(LATE_AFTER, grace / 2)
+        return Deadlines(expected_at=expected, late_at=late, down_at=expected + grace)
+    if allowed is None or min(starts) + allowed > expected + grace:
+        return Deadlines(expected_at=expected, down_at=expected + grace)
+    start = min(starts)
+    return Deadlines(expected_at=expected, down_at=start + allowed, overrun=(start, start + allowed))

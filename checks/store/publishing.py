@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from checks import schedule
 from checks.status import Cause, Policy, Status
+from checks.store import lastgood
 from checks.store.schema import monitor_state, ping_code, target
 from checks.store.states import CHUNK, FRESH, NO_RUNS, lock_monitors, lock_targets
 from checks.store.writer import put_all, settle
@@ -144,6 +145,8 @@ def _write_targets(
         for key, row in existing.items()
         if key in wanted
     ]
+    fences = {row.id: row.fence for row in existing.values()}
+    lastgood.forget(conn, [*gone, *(each["of"] for each in updates if each["fence"] != fences[each["of"]])])
     if gone:
         conn.execute(target.delete().where(target.c.id == sa.bindparam("of")), [{"of": number} for number in gone])
     if new:
@@ -226,7 +229,7 @@ def _changed_target(
         "leased_until": row.leased_until if same else None,
         "leased_by": row.leased_by if same else None,
         "next_due_at": _due(monitor, row, now, resumed=resumed),
-        "deadline_at": _deadline(monitor, row, now, resumed=resumed, same=same),
+        **_deadlines(monitor, row, now, resumed=resumed, same=same),
         **{name: getattr(row, name) for name in FRESH},
     }
     if resumed:
@@ -243,22 +246,27 @@ def _due(monitor: PublishedMonitor, row: sa.Row[Any], now: datetime, *, resumed:
     return _first_due(monitor, now)
 
 
-def _deadline(
+def _deadlines(
     monitor: PublishedMonitor,
     row: sa.Row[Any],
     now: datetime,
     *,
     resumed: bool,
     same: bool,
-) -> datetime | None:
-    """A paused heartbeat has none, and a resumed one gets it from its next ping.
+) -> dict[str, Any]:
+    """A paused heartbeat has no deadline; of a resumed one, that was heard of before, silence counts from now on.
 
     By another schedule it may be nearer or further off: the sweep, which knows schedules, is called to it at once.
     """
-    deadline: datetime | None = row.deadline_at
-    if deadline is None or not monitor.active or resumed:
-        return None
-    return deadline if same else min(deadline, now)
+    names = ("deadline_at", "expected_at", "judge_at", "counted_from")
+    values = {name: getattr(row, name) for name in names}
+    if not monitor.active or row.counted_from is None:
+        return {**dict.fromkeys(names), "counted_from": row.counted_from}
+    if resumed:
+        return {**dict.fromkeys(names), "counted_from": now, "judge_at": now}
+    if same or row.judge_at is None:
+        return values
+    return {**values, "judge_at": min(row.judge_at, now)}
 
 
 def _first_due(monitor: PublishedMonitor, now: datetime) -> datetime | None:

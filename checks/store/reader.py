@@ -58,6 +58,7 @@ class MonitorView:
     last_failure: dict[str, Any] | None  # checks.result.Failure.as_dict; None where the last result was well
     last_ping_at: datetime | None
     deadline_at: datetime | None
+    expected_at: datetime | None
     paused: bool
     removed: str | None
     locations: tuple[str, ...]
@@ -112,6 +113,7 @@ def overview(
                     "last_failure",
                     "last_ping_at",
                     "deadline_at",
+                    "expected_at",
                 )
             ),
         )
@@ -155,6 +157,7 @@ def _view(rows: list[sa.Row[Any]]) -> MonitorView:
         last_failure=(latest if latest.last_failure or not failing else failing[0]).last_failure,
         last_ping_at=max((row.last_ping_at for row in rows if row.last_ping_at is not None), default=None),
         deadline_at=min((row.deadline_at for row in rows if row.deadline_at is not None), default=None),
+        expected_at=min((row.expected_at for row in rows if row.expected_at is not None), default=None),
         paused=first.paused,
         removed=first.removed,
         locations=tuple(row.location for row in rows if row.location is not None),

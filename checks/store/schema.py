@@ -115,14 +115,23 @@ target = sa.Table(
     _column("last_failure", Json, nullable=True),
     # Heartbeats: the instant after which silence means down, and what was last heard.
     _column("deadline_at", Instant, nullable=True),
+    _column("expected_at", Instant, nullable=True),  # its next ping
+    _column("judge_at", Instant, nullable=True),  # when the sweep is to look: late, or down
+    _column("counted_from", Instant, nullable=True),  # silence is: the last end of a run, or a resumption
     _column("last_ping_at", Instant, nullable=True),
-    _column("last_start_at", Instant, nullable=True),
+    _column("last_start_at", Instant, nullable=True),  # of a run that is open
     _column("last_duration_ns", sa.BigInteger, nullable=True),
+    _column("open_runs", sa.Integer, default=0, server_default="0"),
+    _column("progress", sa.Float, nullable=True),  # the number `progress` of its last ping,
+    _column("progress_run", sa.Integer, default=0, server_default="0"),  # and how many pings in a row brought it
+    # How many pings may still be stored one by one: a bucket that fills with time.
+    _column("ping_allowance", sa.Float, nullable=True),
+    _column("ping_allowance_at", Instant, nullable=True),
     sa.UniqueConstraint("monitor", "location"),
     sqlite_autoincrement=True,  # the number of a target that is gone stays its own: results and workers remember it
 )
 sa.Index("ix_target_due", target.c.location, target.c.next_due_at)
-sa.Index("ix_target_deadline", target.c.deadline_at)
+sa.Index("ix_target_judge", target.c.judge_at)
 
 result = sa.Table(
     "result",
@@ -196,8 +205,31 @@ ping_code = sa.Table(
     _column("code", sa.Uuid, primary_key=True),
     _column("monitor", sa.Uuid),
     _column("created_at", Instant),
+    _column("expires_at", Instant, nullable=True),  # one that was replaced is heard for a while
+    _column("last_used_at", Instant, nullable=True),  # to about a minute
 )
 sa.Index("ix_ping_code_monitor", ping_code.c.monitor)
+
+# Keys by which monitors are pinged by their slugs: /ping/<key>/<slug>. Only what a key hashes to is kept.
+ping_key = sa.Table(
+    "ping_key",
+    metadata,
+    _column("digest", sa.LargeBinary(32), primary_key=True),  # SHA-256
+    _column("name", sa.String(100)),
+    _column("creates", sa.Boolean, default=False),  # whether ?create=1 may make monitors
+    _column("last_used_at", Instant, nullable=True),
+)
+
+# Pings of codes that nobody has: who sends them. Counted by source, and shown to administrators.
+unknown_ping = sa.Table(
+    "unknown_ping",
+    metadata,
+    _column("source", sa.String(64), primary_key=True),
+    _column("count", sa.BigInteger),
+    _column("first_at", Instant),
+    _column("last_at", Instant),
+    _column("user_agent", sa.String(200)),
+)
 
 ping = sa.Table(
     "ping",
@@ -205,6 +237,7 @@ ping = sa.Table(
     _column("id", RowNumber, primary_key=True),
     _column("monitor", sa.Uuid),
     _column("received_at", Instant),
+    _column("sent_at", Instant, nullable=True),  # ?at=: when it was so, by the client's clock
     _column("action", sa.String(16)),  # success, start, fail, log
     _column("exit_code", sa.Integer, nullable=True),
     _column("run", sa.Uuid, nullable=True),  # ?rid=
@@ -214,8 +247,22 @@ ping = sa.Table(
     _column("user_agent", sa.String(200)),
     _column("body", sa.LargeBinary),
     _column("body_size", sa.Integer),
+    _column("numbers", Json, nullable=True),
+    # Where pings came too fast to be stored one by one, this row stands for several.
+    _column("count", sa.Integer, default=1, server_default="1"),
+    _column("last_at", Instant, nullable=True),
 )
 sa.Index("ix_ping_monitor_received", ping.c.monitor, ping.c.received_at)
+
+# Runs whose start was reported and whose end was not. One without ?rid= has the nil UUID.
+open_run = sa.Table(
+    "open_run",
+    metadata,
+    _column("monitor", sa.Uuid, primary_key=True),
+    _column("run", sa.Uuid, primary_key=True),
+    _column("started_at", Instant),
+    sqlite_with_rowid=False,
+)
 
 # Written every 2 s by the very path that writes pings or results: what a deadline is judged by.
 sign_of_life = sa.Table(

@@ -145,7 +145,7 @@ def _heartbeat(monitor: Monitor, view: reader.MonitorView | None, now: datetime)
         return None
     if not isinstance(spec, HeartbeatSpec):
         return None
-    expected = spec.expected()
+    expected = spec.expected
     last = view.last_ping_at if view else None
     return Heartbeat(
         ping_url=f"{settings.BASE_URL}/ping/{monitor.ping_code}",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.schedule import SPREAD, Schedule, after_result, deadline, first_due, next_slot
+from checks.schedule import SPREAD, Schedule, after_result, first_due, next_slot
 from tests.factories import NOON, at
 
 instants = st.datetimes(
@@ -199,10 +199,16 @@ WRONG = {
     ("cron", "* * * * 8"): "cron '* * * * 8': the day-of-week '8' is not possible; "
     "allowed: 0-7 and SUN-SAT, with * , - and /",
     ("cron", "*/0 * * * *"): "cron '*/0 * * * *': the minute '*/0' is not possible; allowed: 0-59, with * , - and /",
-    ("cron", "* * * *"): "cron '* * * *' has 4 fields; five are needed: minute, hour, day-of-month, month, day-of-week",
-    ("cron", "0 * * * * *"): "cron '0 * * * * *' has 6 fields; "
-    "five are needed: minute, hour, day-of-month, month, day-of-week",
-    ("cron", "@reboot"): "cron '@reboot' has 1 field; five are needed: minute, hour, day-of-month, month, day-of-week",
+    (
+        "cron",
+        "* * * *",
+    ): "cron '* * * *' has 4 fields; five are needed: minute, hour, day-of-month, month, day-of-week; or six, the second first",
+    ("cron", "0 0 * * * * *"): "cron '0 0 * * * * *' has 7 fields; "
+    "five are needed: minute, hour, day-of-month, month, day-of-week; or six, the second first",
+    (
+        "cron",
+        "@reboot",
+    ): "cron '@reboot' has 1 field; five are needed: minute, hour, day-of-month, month, day-of-week; or six, the second first",
     ("cron", "0 0 30 2 *"): "cron '0 0 30 2 *' never occurs: that month has no day 30",
     ("cron", "0 0 * 2 MON#5"): "cron '0 0 * 2 MON#5' never occurs, or not once in five years",
     ("oncalendar", "never"): "oncalendar 'never' can't be read: bad day-of-week; "
@@ -259,23 +265,30 @@ def test_what_a_schedule_says_can_be_read() -> None:
     assert str(Schedule.parse({"cron": "0 3 * * *", "timezone": "Europe/Riga"})) == "0 3 * * * (Europe/Riga)"
 
 
-# Deadlines.
-
-HOURLY = Schedule.parse({"cron": "0 * * * *"})
+# Several expressions, and seconds.
 
 
-def test_silence_means_down_a_grace_after_the_next_ping_was_expected() -> None:
-    assert deadline(HOURLY, last_ping=NOON, grace=300.0) == utc("2026-03-10 13:05")
+def test_of_several_expressions_any_may_be_the_next() -> None:
+    schedule = Schedule.parse({"cron": ["0 3 * * *", "30 12 * * 2"], "timezone": "UTC"})
+    assert schedule.following(NOON, 3) == [
+        utc("2026-03-10 12:30"),
+        utc("2026-03-11 03:00"),
+        utc("2026-03-12 03:00"),
+    ]
+    both = Schedule.parse({"oncalendar": ["*-*-* 05:00", "Tue 13:00"]})
+    assert both.following(NOON, 2) == [utc("2026-03-10 13:00"), utc("2026-03-11 05:00")]
 
 
-def test_an_open_run_has_its_time_and_the_grace() -> None:
-    begun = utc("2026-03-10 13:00")
-    assert deadline(HOURLY, last_ping=NOON, grace=300.0, started=begun, max_run=7200.0) == utc("2026-03-10 15:05")
-    assert deadline(HOURLY, last_ping=NOON, grace=300.0, started=begun) == utc("2026-03-10 13:05")
+def test_a_sixth_field_says_the_second() -> None:
+    schedule = Schedule.parse({"cron": "*/20 * * * * *"})
+    assert schedule.following(NOON, 3) == [at(20), at(40), at(60)]
+    with pytest.raises(ValueError, match="the second '61' is not possible; allowed: 0-59"):
+        Schedule.parse({"cron": "61 * * * * *"})
 
 
-def test_a_run_that_ended_no_longer_counts() -> None:
-    assert deadline(HOURLY, last_ping=NOON, grace=60.0, started=at(-60), max_run=9999.0) == utc("2026-03-10 13:01")
+def test_one_wrong_expression_among_several_is_named() -> None:
+    with pytest.raises(ValueError, match="never occurs"):
+        Schedule.parse({"cron": ["0 3 * * *", "0 0 31 2 *"]})
 
 
 @pytest.mark.parametrize("zone", ["Europe/Riga", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"])

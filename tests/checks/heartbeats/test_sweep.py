@@ -56,7 +56,8 @@ def test_silence_past_the_deadline_is_down_since_the_deadline(store: sa.Engine) 
     publish_job(store)
     ping(store, at(0))
     live(store, at(71))
-    assert judge(store, at(69)) == "up"
+    assert judge(store, at(64)) == "up"
+    assert judge(store, at(69)) == "degraded"
     assert judge(store, at(71)) == "down"
     change = transitions(store)[-1]
     assert (change.cause, change.since, change.at) == ("deadline", at(70), at(71))
@@ -87,7 +88,7 @@ def test_no_deadline_is_judged_before_a_web_process_lived_past_it(store: sa.Engi
     ping(store, at(0))
     assert judge(store, at(80)) == "up"
     live(store, at(69))
-    assert judge(store, at(80)) == "up"
+    assert judge(store, at(80)) == "degraded"
     live(store, at(70))
     assert judge(store, at(80)) == "down"
 
@@ -134,9 +135,9 @@ def test_a_run_that_does_not_end_within_max_run_is_down(store: sa.Engine) -> Non
     publish_job(store, max_run="30s")
     ping(store, at(0))
     ping(store, at(50), Action.START)
-    assert job(store).deadline_at == at(90)
-    live(store, at(91))
-    assert judge(store, at(91)) == "down"
+    assert job(store).deadline_at == at(80)
+    live(store, at(81))
+    assert judge(store, at(81)) == "down"
     failure = transitions(store)[-1].evidence["failure"]
     assert failure["reason"] == "overran"
     assert failure["message"] == "started at 2026-03-10 12:20:50 UTC and did not end within 30 s"
@@ -164,7 +165,7 @@ def test_a_specification_that_cannot_be_read_is_judged_by_its_stored_deadline(sq
     publish_job(sqlite_store)
     ping(sqlite_store, at(0))
     with sqlite_store.begin() as conn:
-        conn.execute(target.update().values(spec={"kind": "heartbeat"}))
+        conn.execute(target.update().values(spec={"kind": "heartbeat"}, revision=2))
     live(sqlite_store, at(71))
     assert judge(sqlite_store, at(71)) == "down"
     ping(sqlite_store, at(72))
@@ -225,3 +226,87 @@ def test_of_two_pings_committed_in_the_other_order_the_later_one_counts(
     ping(sqlite_store, at(0) - late, Action.FAIL)
     assert status(sqlite_store) == "up"
     assert job(sqlite_store).last_ping_at == at(0)
+
+
+def test_within_its_grace_a_job_is_late_which_is_degraded_and_a_ping_ends_that(store: sa.Engine) -> None:
+    publish_job(store, grace="20m")
+    ping(store, at(0))
+    live(store, at(200))
+    assert judge(store, at(119)) == "up", "a job takes a moment to report"
+    assert judge(store, at(121)) == "degraded"
+    change = transitions(store)[-1]
+    assert (change.cause, change.since, change.evidence["failure"]["reason"]) == ("deadline", at(120), "late")
+    assert change.evidence["failure"]["message"] == (
+        "expected at 12:21 UTC, last heard from 2026-03-10 12:20 UTC; down if silent until 12:41 UTC"
+    )
+    assert (job(store).expected_at, job(store).deadline_at, job(store).judge_at) == (at(60), at(1260), at(1260))
+    ping(store, at(150))
+    assert status(store) == "up"
+
+
+def test_a_late_start_ends_the_lateness_and_a_run_that_is_open_is_not_late(sqlite_store: sa.Engine) -> None:
+    publish_job(sqlite_store, grace="20m")
+    ping(sqlite_store, at(0))
+    live(sqlite_store, at(2000))
+    assert judge(sqlite_store, at(121)) == "degraded"
+    ping(sqlite_store, at(130), Action.START)
+    assert status(sqlite_store) == "up"
+    assert judge(sqlite_store, at(1250)) == "up"
+    assert judge(sqlite_store, at(1261)) == "down", "without max_run the end of a run is what is waited for"
+    assert (
+        "it started at 2026-03-10 12:22:10 UTC and did not end"
+        in transitions(sqlite_store)[-1].evidence["failure"]["message"]
+    )
+
+
+def test_nobody_is_late_for_an_instant_that_we_did_not_see(sqlite_store: sa.Engine) -> None:
+    publish_job(sqlite_store, grace="20m")
+    ping(sqlite_store, at(0))
+    go_blind(sqlite_store, at(50), at(90))
+    live(sqlite_store, at(3000))
+    assert judge(sqlite_store, at(500)) == "up"
+    assert judge(sqlite_store, at(1289)) == "up"
+    assert judge(sqlite_store, at(1291)) == "down"
+
+
+def test_a_resumed_job_is_waited_for_again(store: sa.Engine) -> None:
+    monitor = replace(monitor_of(kind="heartbeat", schedule={"every": "60s"}, grace="10s"), ping_codes=(CODE,))
+    publish(store, monitor, now=NOON)
+    ping(store, at(0))
+    publish(store, replace(monitor, revision=2, paused=True), now=at(1))
+    publish(store, replace(monitor, revision=3), now=at(5000))
+    live(store, at(6000))
+    assert judge(store, at(5001)) == "pending"
+    assert job(store).deadline_at == at(5070)
+    judge(store, at(5066))
+    assert judge(store, at(5071)) == "down"
+
+
+def test_of_overlapping_runs_each_has_its_own_time(store: sa.Engine) -> None:
+    publish_job(store, schedule={"every": "1h"}, max_run="10m")
+    first, second = UUID(int=1), UUID(int=2)
+
+    def report(when: float, action: Action, run: UUID) -> None:
+        with store.begin() as conn:
+            hear_all(conn, [Ping(code=CODE, action=action, received_at=at(when), run=run)], at(when))
+
+    report(0, Action.START, first)
+    report(300, Action.START, second)
+    assert (job(store).open_runs, job(store).deadline_at) == (2, at(600))
+    report(400, Action.SUCCESS, second)
+    assert (job(store).last_duration_ns, job(store).open_runs) == (100 * 10**9, 1)
+    live(store, at(601))
+    assert judge(store, at(601)) == "down", "the first one still runs"
+    assert transitions(store)[-1].evidence["failure"]["reason"] == "overran"
+    report(700, Action.SUCCESS, first)
+    assert (status(store), job(store).last_duration_ns, job(store).open_runs) == ("up", 700 * 10**9, 0)
+
+
+def test_the_message_of_a_missed_job_says_how_long_it_last_ran(sqlite_store: sa.Engine) -> None:
+    publish_job(sqlite_store)
+    ping(sqlite_store, at(0), Action.START)
+    ping(sqlite_store, at(250))
+    live(sqlite_store, at(400))
+    assert judge(sqlite_store, at(400)) == "down"
+    message = transitions(sqlite_store)[-1].evidence["failure"]["message"]
+    assert message.endswith("last heard from 2026-03-10 12:24:10 UTC, ran 4 min 10 s")

@@ -311,18 +311,28 @@ def test_a_code_that_moves_to_another_monitor_follows(store):
 
 def test_a_paused_heartbeat_has_no_deadline_and_a_changed_one_is_judged_anew(store):
     monitor = publish_one(store, source="pinged")
+    known = {"deadline_at": at(500), "judge_at": at(400), "last_ping_at": at(10), "counted_from": at(10), "vote": "up"}
     with store.begin() as conn:
-        conn.execute(target.update().values(deadline_at=at(500), last_ping_at=at(10), vote="up"))
+        conn.execute(target.update().values(known))
 
     same = republish(store, monitor, at(20))
-    assert target_of(store, monitor).deadline_at == at(500)
+    assert (target_of(store, monitor).deadline_at, target_of(store, monitor).judge_at) == (at(500), at(400))
     changed = republish(store, same, at(30), spec={"kind": "heartbeat", "grace": "1m"})
-    assert target_of(store, monitor).deadline_at == at(30)
+    assert target_of(store, monitor).judge_at == at(30)
     paused = republish(store, changed, at(40), paused=True)
-    assert target_of(store, monitor).deadline_at is None
+    assert (target_of(store, monitor).deadline_at, target_of(store, monitor).judge_at) == (None, None)
     republish(store, paused, at(50), paused=False)
     row = target_of(store, monitor)
     assert (row.deadline_at, row.vote, row.next_due_at) == (None, "pending", None)
+    assert (row.counted_from, row.judge_at) == (at(50), at(50)), "its silence counts from now on"
+
+
+def test_a_heartbeat_that_was_never_heard_of_is_not_waited_for_when_it_is_resumed(store):
+    monitor = publish_one(store, source="pinged")
+    paused = republish(store, monitor, at(10), paused=True)
+    republish(store, paused, at(20), paused=False)
+    row = target_of(store, monitor)
+    assert (row.counted_from, row.judge_at) == (None, None)
 
 
 def test_thousands_are_published_at_once(store):
