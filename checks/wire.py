@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -106,6 +106,17 @@ class Wire(Connection):
             await self._more()
         return self._take(count)
 
+    async def line(self, most: int) -> bytes:
+        """The next line without its end (CR LF), of at most so many bytes. Raises like `read`."""
+        self._reads += 1
+        if self._reads % BREATHER == 0:
+            await asyncio.sleep(0)
+        while (end := self._unread.find(b"\r\n", 0, most + 2)) < 0:
+            if len(self._unread) >= most + 2:
+                raise self.failure(Reason.PROTOCOL, f"a line of the answer is longer than {most} bytes")
+            await self._more()
+        return self._take(end + 2)[:-2]
+
     async def some(self) -> bytes:
         """What has come and is unread, once there is any. Raises like `read`."""
         while not self._unread:
@@ -173,6 +184,16 @@ async def open_wire(
 
     context.seen.explain = explain
     return wire
+
+
+@contextlib.contextmanager
+def untimed(watch: Stopwatch) -> Iterator[None]:
+    """A time that is not the target's: the first probe of a process imports a library."""
+    began_ns = clock.monotonic_ns()
+    yield
+    took_ns = clock.monotonic_ns() - began_ns
+    watch.started_ns += took_ns
+    watch.last_ns += took_ns
 
 
 def printable(text: str | bytes) -> str:
