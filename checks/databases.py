@@ -1,0 +1,162 @@
+"""What the kinds that ask a database share: rows as expectations read them, and the options of the two that speak SQL.
+
+The connection is ours (`checks.wire`). A database's own driver dials by itself, believes lengths and counts that the
+server announces, asks the environment for passwords, and opens a second connection to cancel the first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, time
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from checks.address import parse_host_port
+from checks.evidence import excerpt
+from checks.expect import Subject
+from checks.network import Tls, dial, spec_tls
+from checks.probe import TIMINGS, ProbeContext
+from checks.result import Observation
+from checks.route import HostPort, ProxiedSpec, SecuredSpec
+from checks.spec import Line, Secret, Text
+from checks.wire import Wire
+
+MAX_ROWS = 1000  # that are asked for
+STRANGER = "stillup"  # the name that we give where a monitor has none: whoever answers it, answers
+
+DATABASE_SUBJECTS: Mapping[str, Subject] = {
+    "rows": Subject("rows", "number", f"How many rows the answer has, counted up to {MAX_ROWS:,}."),
+    "value": Subject("value", "header", "The first column of the first row, as text or number; NULL is nothing."),
+    "json": Subject("json", "json", "The rows as JSON, a list of objects: json $[0].state.", argument="jsonpath"),
+    **TIMINGS,
+    "certificate": Subject("certificate", "duration", "The time left until the certificate expires (with tls)."),
+}
+"""What an expectation of every kind that asks a database can be about."""
+
+
+class SqlSpec(ProxiedSpec, SecuredSpec):
+    """Options of the kinds that may ask a database in SQL."""
+
+    target_option: ClassVar[str] = "address"
+    subjects: ClassVar[Mapping[str, Subject]] = DATABASE_SUBJECTS
+
+    address: HostPort
+    """The host and port that is connected to, as in db.example.org:5432 or [::1]:5432."""
+    username: Annotated[Line, Field(max_length=256)] = ""
+    """Who logs in. Without it nobody does: it is up once it answers a stranger, if only to refuse them."""
+    password: Secret = ""
+    """The password of that user."""
+    database: Annotated[Line, Field(max_length=256)] = ""
+    """The database that is opened. By default the user's own, where the server has such a thing."""
+    query: Annotated[Text, Field(max_length=10_000)] = ""
+    """One statement that is run once logged in, in a transaction that can only read; its rows are the answer."""
+    tls: Literal["off", "prefer", "require"] = "prefer"
+    """off, or prefer: where the server offers it, whatever its certificate; or require: down without it, see verify."""
+
+    @cached_property
+    def target(self) -> tuple[str, int]:
+        """The host and the port."""
+        return parse_host_port(self.address)
+
+    @cached_property
+    def securing(self) -> Tls:
+        """How its connections are secured."""
+        return replace(spec_tls(self), verify=self.verify and self.tls == "require")
+
+    @model_validator(mode="after")
+    def _can_do_what_it_says(self) -> Self:
+        for name in ("password", "database", "query"):
+            if getattr(self, name) and not self.username:
+                raise ValueError(f"{name}: needs a username")
+        given = [name for name in ("ca", "server_name", "client_certificate") if getattr(self, name)]
+        if given and self.tls == "off":
+            raise ValueError(f"{given[0]}: is of no use with tls: off")
+        return self
+
+
+async def open_database(spec: SqlSpec, context: ProbeContext) -> Wire:
+    """A wire to the monitor's target, in clear. Raises like `dial`; whoever gets the wire aborts it."""
+    host, port = spec.target
+    wire = await dial(context, host, port, lambda: Wire(context.stopwatch), route=spec.route)
+    wire.start()
+    explained(wire, context.seen)
+    return wire
+
+
+def explained(wire: Wire, seen: Observation) -> None:
+    """Let a result show what was answered, as far as it came."""
+
+    def explain() -> dict[str, Any]:
+        answer = seen.facts.get("body")
+        evidence: dict[str, Any] = {} if answer is None else {"json": excerpt(answer)}
+        return evidence if wire.certificate is None else {**evidence, "certificate": wire.certificate.as_dict()}
+
+    seen.explain = explain
+    seen.progress = lambda: f"({wire.heard} bytes so far)"
+
+
+def fill(seen: Observation, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Tell what a query answered. What is NULL is in the JSON and nowhere else: it is no value."""
+    plain = [[as_json(value) for value in row] for row in rows[:MAX_ROWS]]
+    seen.facts["rows"] = len(plain)
+    if plain and plain[0] and plain[0][0] is not None:
+        seen.facts["value"] = as_text(plain[0][0])
+    seen.facts["body"] = json.dumps([dict(zip(columns, row, strict=False)) for row in plain]).encode()
+    seen.evidence["rows"] = len(plain)
+    if len(rows) > MAX_ROWS:
+        seen.evidence["notes"] = [f"rows cut at {MAX_ROWS}"]
+
+
+def fill_value(seen: Observation, answer: Any, *, document: Any = None) -> None:
+    """Tell what a command answered, that is no table: one value or a list of them. `document` is its JSON, if another."""
+    plain = as_json(answer)
+    several = plain if isinstance(plain, list) else [] if plain is None else [plain]
+    seen.facts["rows"] = len(several)
+    if several and several[0] is not None:
+        seen.facts["value"] = as_text(several[0])
+    seen.facts["body"] = json.dumps(plain if document is None else document).encode()
+    seen.evidence["rows"] = len(several)
+
+
+def as_text(value: Any) -> str:
+    """A JSON value as an expectation about `value` reads it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def as_json(value: Any) -> Any:
+    """A value of a database as JSON has it; what JSON has no form for becomes text."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Decimal():
+            return as_json(int(value) if value.is_finite() and _is_whole(value) else float(value))
+        case bytes() | bytearray() | memoryview():
+            return _read(bytes(value))
+        case date() | time():
+            return value.isoformat()
+        case Mapping():
+            return {str(key): as_json(inner) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [as_json(inner) for inner in value]
+        case _:
+            return str(value)
+
+
+def _is_whole(value: Decimal) -> bool:
+    _, digits, exponent = value.as_tuple()
+    return isinstance(exponent, int) and exponent >= 0 and len(digits) + exponent <= 40
+
+
+def _read(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return "0x" + data.hex()
