@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 from checks.spec import REDACTED, MonitorSpec, secrets_in
 
@@ -22,6 +22,16 @@ _TEXT_CODEC = re.compile(
     r"(?:utf|iso|windows|cp|koi8|latin|shift|sjis|euc|gb|big5|us-ascii|ascii|mac|tis|ks)[\w.:-]*", re.IGNORECASE
 )
 _UNKEPT = re.compile("[\0\ud800-\udfff]")
+# What is called like a secret, whoever's it is: in the query of an address, in a form, in JSON; and whoever logs in by
+# an address.
+_SECRET_NAME = re.compile(
+    r"token|secret|passw|passphrase|signature|credential|session|authori[sz]ation|api-?_?key|access-?_?key"
+    r"|(?:^|[^a-z])(?:key|sig|sid|auth|jwt|otp|pwd|pass)(?:$|[^a-z])",
+    re.IGNORECASE,
+)
+_USERINFO = re.compile(r"(?<=://)[^\s/?#\"'<>\\]{1,500}@")
+_PARAMETER = re.compile(r"((?:^|(?<=[?&;#\s\"']))[^\s=&?#;\"'<>]{1,100}=)([^\s&#;\"'<>]+)")
+_MEMBER = re.compile(r"(\"[^\"\\]{1,100}\"\s{0,3}:\s{0,3}\")((?:[^\"\\]|\\.)+)", re.DOTALL)
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -77,14 +87,24 @@ def secrets_of(spec: MonitorSpec) -> tuple[str, ...]:
     return tuple(sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True))
 
 
+def hidden(text: str) -> str:
+    """The text without what is called like a secret: `?token=••••••`, `"password": "••••••"`, `https://••••••@host`."""
+    text = _USERINFO.sub(f"{REDACTED}@", text)
+    return _MEMBER.sub(_without_value, _PARAMETER.sub(_without_value, text))
+
+
+def _without_value(found: re.Match[str]) -> str:
+    return found[1] + REDACTED if _SECRET_NAME.search(unquote_plus(found[1])) else found[0]
+
+
 def without(value: Any, secrets: tuple[str, ...]) -> Any:
-    """A JSON value in which every secret is replaced by dots, and what PostgreSQL keeps in no text by a mark."""
+    """A JSON value without secrets: these, and what is called like one. What PostgreSQL keeps in no text is a mark."""
     match value:
         case str():
             value = _UNKEPT.sub("\N{REPLACEMENT CHARACTER}", value)
             for secret in secrets:
                 value = value.replace(secret, REDACTED)
-            return value
+            return hidden(value)
         case Mapping():
             return {key: without(inner, secrets) for key, inner in value.items()}
         case list() | tuple():

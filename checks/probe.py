@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 
-from checks import clock, expect
+from checks import blockpage, clock, expect
+from checks.difference import facts_of
 from checks.evidence import secrets_of, without
 from checks.result import OURS, Failure, Observation, Outcome, Phases, Reason, Result
 from checks.spec import MonitorSpec, ProbedSpec
@@ -62,6 +63,7 @@ class ProbeContext:
     seen: Observation = field(default_factory=Observation)  # filled as the probe goes: a timeout keeps what was seen
     lag: Callable[[], float] = lambda: 0.0
     explain: bool = False  # gather all evidence even when the target is up: for a person who asked
+    remember: bool = False  # keep a few facts of a good answer, to hold a bad one against later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,9 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
             result = replace(result, outcome=Outcome.UNKNOWN, latency_ns=None, failure=_late(context))
     except Exception as exc:  # noqa: BLE001 - logged by `_bug`
         result = replace(draft, outcome=Outcome.UNKNOWN, failure=_bug(spec, exc, watch.phase))
-    return result if result.outcome is Outcome.UP and not context.explain else _explained(spec, seen, result)
+    if result.outcome is Outcome.UP and not context.explain and not context.remember:
+        return result
+    return _explained(spec, seen, result, remember=result.outcome is Outcome.UP and not context.explain)
 
 
 def _bug(spec: ProbedSpec, exc: Exception, phase: str) -> Failure:
@@ -144,17 +148,23 @@ def _late(context: ProbeContext) -> Failure:
     return Failure(reason=Reason.LOOP_LATE, message=message, phase=context.stopwatch.phase)
 
 
-def _explained(spec: ProbedSpec, seen: Observation, result: Result) -> Result:
-    """The result with all evidence, from which the monitor's own secrets are taken: a target may send them back."""
+def _explained(spec: ProbedSpec, seen: Observation, result: Result, *, remember: bool) -> Result:
+    """The result with all evidence, from which the monitor's own secrets are taken: a target may send them back.
+
+    One that is only to be remembered gets its facts and nothing else.
+    """
     evidence = dict(seen.evidence)
     try:
+        secrets = secrets_of(spec)
+        facts = without(facts_of(spec.subjects, seen.facts, evidence.get("address")), secrets)
+        if remember:
+            return replace(result, facts=facts)
         if seen.explain is not None:
             evidence |= seen.explain()
-        secrets = secrets_of(spec)
         failure = result.failure
         if failure is not None:
             failure = Failure.from_dict(without(failure.as_dict(), secrets))
-        return replace(result, failure=failure, evidence=without(evidence, secrets))
+        return replace(result, failure=failure, evidence=without(evidence, secrets), facts=facts)
     except Exception:
         logger.exception("evidence of %s is lost", spec.slug, extra={"action": "probe_bug", "monitor": spec.slug})
         return replace(result, evidence={})
@@ -220,6 +230,9 @@ def judge(spec: ProbedSpec, seen: Observation, draft: Result) -> Result:
         outcome = Outcome.DOWN if failure else Outcome.UP
         if spec.invert:
             outcome, failure = _inverted(failure)
+        elif failure is not None and failure.reason is Reason.EXPECTATION and (page := blockpage.of(seen.facts)):
+            outcome = Outcome(getattr(spec, "block_page", Outcome.DEGRADED))
+            failure = replace(failure, reason=Reason.BLOCKED, message=f"blocked by {page}: {failure.message}")
         if outcome is Outcome.UP and not spec.invert:
             failure = expect.first_unmet(spec.degraded, spec.subjects, facts)
             outcome = Outcome.DEGRADED if failure else Outcome.UP

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     PROXY = "proxy"  # the monitor's proxy can't be reached, refuses or does not speak its protocol
     DENIED = "denied"  # the address guard refuses this address
     EXPECTATION = "expectation"  # a complete answer, but not a healthy one
+    BLOCKED = "blocked"  # a content network or firewall before the target turned us away with a page of its own
     MISSED = "missed"  # heartbeat: no ping before the deadline
     REPORTED = "reported"  # heartbeat: the job itself reported failure
     OVERRAN = "overran"  # heartbeat: started, and did not end within max_run
@@ -151,6 +152,7 @@ class Result:
     phases: Phases
     failure: Failure | None = None  # of the verdict: what made it down, unknown or degraded
     evidence: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] | None = None  # the few by which answers are told apart (checks.difference), where asked for
 
     @property
     def complete(self) -> bool:

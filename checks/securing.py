@@ -75,6 +75,7 @@ async def secure(connection: Connection, context: ProbeContext, host: str, tls: 
     certificate = connection.certificate = verdict.certificate
     if certificate is not None:
         context.seen.facts["certificate"] = (certificate.not_after - now).total_seconds()
+        context.seen.facts["issuer"] = certificate.issuer
     problem = verdict.problem(now) if tls.verify else None
     if problem is not None:
         if certificate is not None:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from checks import clock, probe, schedule, status
 from checks.chores import Chores
+from checks.difference import is_worth_keeping
 from checks.housekeeping import add_housekeeping
 from checks.lag import LagMeter
 from checks.lane import Lane
@@ -220,7 +221,8 @@ class Worker:
             result = _unreadable(prepared.problem)
         else:
             lag = partial(self._lag.since, asyncio.get_running_loop().time())
-            context = ProbeContext(resources=self._resources, lag=lag)
+            remember = is_worth_keeping(claimed.state, claimed.target_id, claimed.due_at, claimed.interval)
+            context = ProbeContext(resources=self._resources, lag=lag, remember=remember)
             result = await probe.run(prepared.kind, prepared.spec, context)
         after = status.observe(claimed.state, result.outcome, result.started_at, prepared.policy)
         next_due, skipped = schedule.after_result(

@@ -76,7 +76,7 @@ class Observed:
 def write(conn: sa.Connection, seen: Sequence[Observed], now: datetime) -> None:
     """Write the new states of the targets, their results, and which hours must be rolled up again."""
     _update_targets(conn, [_target_row(item) for item in seen])
-    _insert(conn, "result", _RESULT, [_result_row(item) for item in seen])
+    insert(conn, "result", _RESULT, [_result_row(item) for item in seen])
     dirty = {row[:3]: row for item in seen if (row := _dirty_row(item, now)) is not None}
     mark_dirty(conn, [dirty[key] for key in sorted(dirty)])
 
@@ -87,7 +87,7 @@ def mark_dirty(conn: sa.Connection, rows: Sequence[Row]) -> None:
     The update that changes nothing locks the row, so that a roll-up which is about to delete it waits for our commit.
     """
     if rows:
-        _insert(
+        insert(
             conn,
             "dirty_period",
             _DIRTY,
@@ -169,7 +169,8 @@ def _update_targets(conn: sa.Connection, rows: Sequence[Row]) -> None:
     )
 
 
-def _insert(conn: sa.Connection, table: str, columns: Columns, rows: Sequence[Row], conflict: str = "") -> None:
+def insert(conn: sa.Connection, table: str, columns: Columns, rows: Sequence[Row], conflict: str = "") -> None:
+    """Insert rows whose values are in the form of the schema; `conflict` says what to do with those that are there."""
     names = _names(columns)
     if conn.dialect.name == "sqlite":
         marks = ", ".join("?" for _ in columns)

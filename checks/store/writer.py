@@ -15,10 +15,13 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from checks.difference import difference
+from checks.result import Outcome
 from checks.status import Cause, MonitorState, Policy, Status, TargetState, Transition, advance, move, observe
-from checks.store import bulk
+from checks.store import bulk, lastgood
 from checks.store.bulk import Observed
 from checks.store.claims import Finished
+from checks.store.lastgood import LastGood
 from checks.store.schema import monitor_state, target, transition, trouble
 from checks.store.states import CHUNK, STATE_COLUMNS, lock_monitors, lock_targets, monitor_state_of, state_of
 
@@ -49,17 +52,23 @@ def record(conn: sa.Connection, batch: Sequence[Finished], now: datetime) -> Rec
     seen = _observe(conn, batch)
     if seen:
         bulk.write(conn, seen, now)
+        lastgood.remember(conn, seen)
     evidence: dict[UUID, dict[str, Any]] = {}
-    for item in seen:
-        if item.moved:
-            evidence[item.finished.claimed.monitor] = describe(item.finished)
+    moved = [item.finished for item in seen if item.moved]
+    good = lastgood.recall(conn, [finished.claimed.target_id for finished in moved]) if moved else {}
+    for finished in moved:
+        evidence[finished.claimed.monitor] = describe(finished, good.get(finished.claimed.target_id))
     transitions = settle(conn, evidence, now, cause=Cause.PROBE) if evidence else []
     return Recorded(refused=len(batch) - len(seen), transitions=transitions)
 
 
-def describe(finished: Finished) -> dict[str, Any]:
-    """A result as the evidence of a transition, in JSON; durations in nanoseconds."""
+def describe(finished: Finished, good: LastGood | None = None) -> dict[str, Any]:
+    """A result as the evidence of a transition, in JSON; durations in nanoseconds. `good` is what it was before."""
     result = finished.result
+    before: dict[str, Any] = {}
+    if good is not None and result.outcome is not Outcome.UP:
+        before["last_good"] = {"at": good.at.isoformat(), "facts": good.facts}
+        before["difference"] = difference(good.facts, result.facts)
     return {
         "location": finished.claimed.location,
         "outcome": result.outcome.value,
@@ -68,6 +77,7 @@ def describe(finished: Finished) -> dict[str, Any]:
         "phases": result.phases.as_dict(),
         "failure": None if result.failure is None else result.failure.as_dict(),
         "evidence": result.evidence,
+        **before,
     }
 
 

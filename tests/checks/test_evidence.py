@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
-from checks.evidence import as_utf8, excerpt, secrets_of, shown_headers, without
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checks.evidence import as_utf8, excerpt, hidden, secrets_of, shown_headers, without
+from checks.result import Reason
 from tests.factories import make_spec
+from tests.probing import probe_once
+from tests.servers import Target, answer, by_path
 
 
 def test_an_excerpt_is_printable_and_short():
@@ -45,3 +53,56 @@ def test_text_in_another_encoding_becomes_utf8():
     assert as_utf8("grün".encode("utf-16"), "text/html") == "grün".encode()
     assert as_utf8("grün".encode("utf-8-sig"), "") == "grün".encode()
     assert as_utf8(b"\xff", "text/html; charset=idna") == b"\xff"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://eve:p@ss@h.example/x?a=1", "https://••••••@h.example/x?a=1"),
+        ("/x?a=1&token=t0p&b=2#access_token=t0p", "/x?a=1&token=••••••&b=2#access_token=••••••"),
+        ("https://s3.example/o?X-Amz-Signature=t0p&X-Amz-Date=1", None),
+        ("/x?subscription-key=t0p&api_key=t0p&apikey=t0p&%74oken=t0p", None),
+        ('<a href="/login?next=/&amp;sig=t0p">', '<a href="/login?next=/&amp;sig=••••••">'),
+        ("password=t0p&user=eve", "password=••••••&user=eve"),
+        ('{"access_token": "t0p\\"more", "kind": "bearer"}', '{"access_token": "••••••", "kind": "bearer"}'),
+        ("/x?monkey=1&author=2&design=3&keyboard=4", "/x?monkey=1&author=2&design=3&keyboard=4"),
+    ],
+)
+def test_what_is_called_like_a_secret_is_hidden_whosever_it_is(text, shown):
+    found = hidden(text)
+    assert "t0p" not in found
+    assert shown in (None, found)
+
+
+NAMES = ("token", "access_token", "X-Amz-Signature", "api_key", "password", "client_secret", "sig", "sessionid", "key")
+SECRETS = st.text(st.characters(categories=["L", "N"], max_codepoint=0x7F), min_size=6, max_size=40).map(
+    "s3cr3t".__add__
+)
+
+
+@given(name=st.sampled_from(NAMES), upper=st.booleans(), secret=SECRETS, others=st.text("abc=&?/", max_size=20))
+def test_no_secret_of_an_address_is_left_in_evidence(name, upper, secret, others):
+    name = name.upper() if upper else name
+    url = f"https://eve:{secret}@h.example/p?x=1&{name}={secret}&y={others}"
+    evidence = {"url": url, "redirects": [{"url": url}], "headers": [["Location", url]], "notes": [f"to {url}"]}
+    assert secret not in json.dumps(without(evidence, ()))
+
+
+def test_no_address_that_a_target_redirects_to_gives_its_secrets_away():
+    there = "/next?token=s3cr3t-1&X-Amz-Signature=s3cr3t-2"
+    headers = ("Set-Cookie: sid=s3cr3t-3", f"Location: {there}")
+    with Target(by_path(root=answer(b"", "302 Found", headers), next=answer(b"", "302 Found", headers))) as target:
+        result = probe_once(url=target.url("/?key=s3cr3t-4"))
+    assert result.failure.reason is Reason.REDIRECT
+    assert target.requests[1].startswith(f"GET {there} ".encode())
+    assert "s3cr3t" not in repr(result)
+    assert "/next?token=••••••&X-Amz-Signature=••••••" in repr(result)
+
+
+@pytest.mark.parametrize(
+    "text", ['"' * 4096, "://" + "a" * 4096, "a=" * 2048, '"a":"' * 800, "&token" * 700, '\\"' * 2048]
+)
+def test_no_text_makes_the_search_for_secrets_slow(text):
+    began = time.perf_counter()
+    hidden(text)
+    assert time.perf_counter() - began < 0.1
