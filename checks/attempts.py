@@ -52,25 +52,34 @@ async def connected_socket(address: str, port: int) -> socket.socket:
 
 
 async def first_to_stand(
-    addresses: Sequence[str], attempt: Callable[[str], Coroutine[Any, Any, T]], drop: Callable[[T], None]
+    addresses: Sequence[str],
+    attempt: Callable[[str], Coroutine[Any, Any, T]],
+    drop: Callable[[T], None],
+    later: asyncio.Task[Sequence[str]] | None = None,
 ) -> T:
     """What the first attempt that succeeds returns; what others may have won meanwhile is dropped.
 
+    `later` brings more addresses while the first are tried; it is cancelled where they are not needed.
     Raises OSError or ProbeFailure, the most telling of those that the attempts raised.
     """
-    if len(addresses) == 1:
+    if later is None and len(addresses) == 1:
         return await attempt(addresses[0])
     waiting = deque(alternating(addresses)[:MAX_ADDRESSES])
     attempts: set[asyncio.Task[T]] = set()
     errors: list[OSError | ProbeFailure] = []
     try:
-        while waiting or attempts:
+        while waiting or attempts or later is not None:
             if waiting:
                 address = waiting.popleft()
                 attempts.add(asyncio.create_task(attempt(address), name=f"connect to {address}"))
-            done, _ = await asyncio.wait(
-                attempts, timeout=HEAD_START if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            awaited: set[asyncio.Task[Any]] = attempts if later is None else {*attempts, later}
+            ready, _ = await asyncio.wait(
+                awaited, timeout=HEAD_START if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
+            if later is not None and later in ready:
+                waiting.extend(later.result()[: MAX_ADDRESSES - len(waiting)])
+                later = None
+            done = attempts & ready
             for task in done:
                 if task.exception() is None:
                     attempts.discard(task)
@@ -79,6 +88,9 @@ async def first_to_stand(
                 attempts.discard(task)
                 errors.append(_only_expected(task.exception()))
     finally:
+        if later is not None:
+            later.cancel()
+            await asyncio.gather(later, return_exceptions=True)
         await _abandon(attempts, drop)
     # Where one address was out of our reach and another refused, the target speaks louder than our network.
     raise min(errors, key=lambda exc: _reason(exc) in OURS)

@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
         self._over = False
         self._held: list[tuple[bytes, int]] | None = []  # what came before `start`
         self._held_end: list[Exception | None] = []
-        self._heard: asyncio.Future[None] | None = None  # while somebody waits for what is held
+        self._overhearing: asyncio.Future[None] | None = None  # while somebody waits for what is held
 
     def start(self) -> None:
         """Deliver what has come so far, and from here on everything when it comes."""
@@ -62,8 +62,8 @@ class Connection(asyncio.Protocol):
         while not self._held:
             if self._over:
                 raise next((exc for exc in self._held_end if exc is not None), None) or closed()
-            self._heard = asyncio.get_running_loop().create_future()
-            await self._heard
+            self._overhearing = asyncio.get_running_loop().create_future()
+            await self._overhearing
         return self._held.pop(0)
 
     def unhear(self, data: bytes, at_ns: int) -> None:
@@ -175,8 +175,8 @@ class Connection(asyncio.Protocol):
             self._tell()
 
     def _tell(self) -> None:
-        if self._heard is not None and not self._heard.done():
-            self._heard.set_result(None)
+        if self._overhearing is not None and not self._overhearing.done():
+            self._overhearing.set_result(None)
 
     def _deliver(self, data: bytes, at_ns: int) -> None:
         if self._held is None:
@@ -221,9 +221,9 @@ class Connection(asyncio.Protocol):
             self.transport.write(self._outgoing.read())
 
 
-def closed() -> ProbeFailure:
+def closed(phase: str = "connect") -> ProbeFailure:
     """The failure of a connection that ended before what had to come."""
-    return ProbeFailure(Failure(reason=Reason.CLOSED, message="the connection was closed", phase="connect"))
+    return ProbeFailure(Failure(reason=Reason.CLOSED, message="the connection was closed", phase=phase))
 
 
 def _closed_in_handshake() -> ProbeFailure:

@@ -7,18 +7,19 @@ itself gets a connected socket, or at the least an address that was checked.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from checks.attempts import connect, connected_socket, first_to_stand, shown
 from checks.connection import Connection
+from checks.dialling import Addresses, Later, establish, own_addresses
 from checks.guard import Guard, literal
-from checks.probe import ProbeContext, ProbeFailure
+from checks.names import Names
+from checks.probe import ProbeContext
 from checks.proxying import ConnectionLink, Link, SocketLink, blamed_on, open_tunnel
 from checks.resolver import Resolver
-from checks.result import Failure, Reason
 from checks.route import Route
 from checks.securing import Tls, TlsContexts, library_context, secure, spec_tls
 from checks.tls import CertificateJudge
@@ -44,6 +45,7 @@ class Resources:
 
     guard: Guard = field(default_factory=Guard.from_environment)
     resolver: Resolver = field(default_factory=Resolver)
+    names: Names = field(default_factory=Names)
     judge: CertificateJudge = field(default_factory=CertificateJudge)
     contexts: TlsContexts = field(default_factory=TlsContexts)
 
@@ -75,25 +77,20 @@ async def dial(
     Raises ProbeFailure for what has a name and OSError for the rest. Whoever gets the connection aborts it.
     """
     if route.proxy is None:
-        addresses = await _addresses(context, host, route)
-        prepare = make if tls is None else lambda: _to_be_secured(make())
+        addresses, later = await _addresses(context, host, route)
         try:
-            connection = await first_to_stand(
-                addresses, lambda address: connect(address, port, prepare), Connection.abort
-            )
+            return await establish(context, (host, port), addresses, make, tls, later=later)
         except OSError:
-            context.resources.resolver.forget(host)
+            _forget(context, host, route)
             raise
-    else:
-        way = _Way(partial(connect, port=route.proxy.port, make=make), ConnectionLink, Connection.abort)
-        connection, address, connection.made_ns = await _through(context, host, port, route, way)
-        connection.peer = shown(address, port)
+    way = _Way(partial(connect, port=route.proxy.port, make=make), ConnectionLink, Connection.abort)
+    connection, address, made_ns = await _through(context, host, port, route, way)
+    connection.made_ns = made_ns
     try:
-        context.stopwatch.mark("connect", "first_byte" if tls is None else "tls", connection.made_ns)
-        context.seen.evidence["address"] = connection.peer
+        connection.peer = context.seen.evidence["address"] = shown(address, port)
+        context.stopwatch.mark("connect", "first_byte" if tls is None else "tls", made_ns)
         if tls is not None:
-            if route.proxy is not None:
-                connection.expect_tls()
+            connection.expect_tls()
             await secure(connection, context, host, tls)
     except BaseException:
         connection.abort()
@@ -120,11 +117,11 @@ async def connect_socket(context: ProbeContext, host: str, port: int, route: Rou
     """
     close = socket.socket.close
     if route.proxy is None:
-        addresses = await _addresses(context, host, route)
+        addresses, later = await _addresses(context, host, route)
         try:
-            sock = await first_to_stand(addresses, lambda address: connected_socket(address, port), close)
+            sock = await first_to_stand(addresses, lambda address: connected_socket(address, port), close, later)
         except OSError:
-            context.resources.resolver.forget(host)
+            _forget(context, host, route)
             raise
         context.stopwatch.mark("connect", "first_byte")
         context.seen.evidence["address"] = shown(*sock.getpeername()[:2])
@@ -141,7 +138,10 @@ async def reach(context: ProbeContext, host: str, port: int, route: Route = DIRE
 
     Raises like `dial`.
     """
-    address = (await _addresses(context, host, route))[0]
+    addresses, later = await _addresses(context, host, route)
+    if later is not None:
+        later.cancel()
+    address = addresses[0]
     context.seen.evidence["address"] = shown(address, port)
     return address
 
@@ -161,10 +161,12 @@ async def _through(context: ProbeContext, host: str, port: int, route: Route, wa
     assert proxy is not None  # noqa: S101 - nobody else comes here
     name = context.seen.evidence["proxy"] = shown(proxy.host, proxy.port)
     with blamed_on(proxy):
-        proxies = await _addresses(context, proxy.host, replace(route, family=0))
+        proxies, later = await _addresses(context, proxy.host, replace(route, family=0))
+        if later is not None:
+            later.cancel()
     # Whoever resolves, an address is judged by us; a name that only the proxy can resolve is the proxy's to judge.
     by_proxy = proxy.resolves and not literal(host)
-    goals: Sequence[str] = (host,) if by_proxy else await _addresses(context, host, route)
+    goals, later = ((host,), None) if by_proxy else await _addresses(context, host, route)
 
     async def attempt(goal: str) -> tuple[T, str, int]:
         with blamed_on(proxy):
@@ -179,49 +181,21 @@ async def _through(context: ProbeContext, host: str, port: int, route: Route, wa
         return opened, goal, link.at_ns
 
     context.seen.waiting_for = f"the proxy {name}"
-    won = await first_to_stand(goals, attempt, lambda lost: way.drop(lost[0]))
+    won = await first_to_stand(goals, attempt, lambda lost: way.drop(lost[0]), later)
     context.seen.waiting_for = ""
     return won
 
 
-async def _addresses(context: ProbeContext, host: str, route: Route) -> Sequence[str]:
-    """The addresses of a host that may be dialled: at least one. Raises ProbeFailure."""
-    watch = context.stopwatch
-    written = literal(host)
-    if written:
-        watch.phase = "connect"
-        addresses: Sequence[str] = (written,)
+async def _addresses(context: ProbeContext, host: str, route: Route) -> tuple[Addresses, Later | None]:
+    """The addresses of a host that may be dialled, at least one, and those that may come late. Raises ProbeFailure."""
+    if route.resolver is None or literal(host):
+        return await own_addresses(context, host, route.family), None
+    return await context.resources.names.resolve(context, route.resolver, host, route.family)  # type: ignore[no-any-return]  # by Names
+
+
+def _forget(context: ProbeContext, host: str, route: Route) -> None:
+    """Resolve again the next time: no address of this host worked."""
+    if route.resolver is None:
+        context.resources.resolver.forget(host)
     else:
-        watch.phase = "dns"
-        answer = await context.resources.resolver.resolve(host)
-        if answer.failure is not None:
-            raise ProbeFailure(answer.failure)
-        watch.mark("dns", "connect")
-        addresses = answer.addresses
-    if route.family:
-        addresses = _of_family(addresses, host, route.family)
-    guard: Guard = context.resources.guard
-    refused = [(address, why) for address in addresses if (why := guard.refusal(address)) is not None]
-    if not refused:
-        return addresses
-    allowed = [address for address in addresses if all(address != other for other, _ in refused)]
-    if not allowed:
-        address, why = refused[0]
-        said = address if address == host else f"{address}, the address of {host},"
-        message = f"{said} is {why}; probes do not go there unless STILLUP_PROBE_ALLOW names it"
-        raise ProbeFailure(Failure(reason=Reason.DENIED, message=message, phase="connect"))
-    return allowed
-
-
-def _of_family(addresses: Sequence[str], host: str, family: int) -> Sequence[str]:
-    kept = [address for address in addresses if (":" in address) == (family == 6)]
-    if not kept:
-        what = "is no" if literal(host) else "has no"
-        message = f"{host} {what} IPv{family} address, and this monitor asks over IPv{family} only"
-        raise ProbeFailure(Failure(reason=Reason.NAME_NOT_FOUND, message=message, phase="dns"))
-    return kept
-
-
-def _to_be_secured(connection: C) -> C:
-    connection.expect_tls()
-    return connection
+        context.resources.names.forget(route.resolver, host)

@@ -45,6 +45,12 @@ class Visit:
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from here on."""
+        self.target._open.discard(self.sock)
+        self.sock = context.wrap_socket(self.sock, server_side=True)
+        self.target._open.add(self.sock)
+
     def wait(self, seconds: float = 60.0) -> bool:
         """Whether the target is being stopped; waits for it."""
         return self.target.stopping.wait(seconds)
@@ -109,24 +115,25 @@ class Target:
             thread.start()
 
     def _serve(self, sock: socket.socket) -> None:
+        visit = Visit(sock, self)
         try:
             with contextlib.suppress(OSError, ValueError):
                 if self.tls is not None:
                     self._open.discard(sock)
-                    sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                    visit.sock = sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                     self._open.add(sock)
                     try:
                         sock.do_handshake()
                     except ssl.SSLError:
                         self._open.discard(sock)
-                        sock = socket.socket(fileno=sock.detach())
-                        self._open.add(sock)
-                        Visit(sock, self).wait_for_end()  # so that the alert is not lost to a reset
+                        visit.sock = socket.socket(fileno=sock.detach())
+                        self._open.add(visit.sock)
+                        visit.wait_for_end()  # so that the alert is not lost to a reset
                         return
-                self.behave(Visit(sock, self))
+                self.behave(visit)
         finally:
-            self._open.discard(sock)
-            sock.close()
+            self._open.discard(visit.sock)
+            visit.sock.close()
 
 
 def closed_port(host: str = "127.0.0.1") -> int:
@@ -139,11 +146,12 @@ def closed_port(host: str = "127.0.0.1") -> int:
 def silent(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """A port that answers no connection at all, like one behind a firewall that drops: its queue is full."""
     with contextlib.ExitStack() as opened:
-        listener = opened.enter_context(socket.socket())
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = opened.enter_context(socket.socket(family))
         listener.bind((host, port))
         listener.listen(0)
         for _ in range(8):
-            filler = opened.enter_context(socket.socket())
+            filler = opened.enter_context(socket.socket(family))
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         time.sleep(0.1)
