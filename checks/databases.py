@@ -28,6 +28,7 @@ from checks.spec import Line, Secret, Text
 from checks.wire import Wire
 
 MAX_ROWS = 1000  # that are asked for
+MAX_DEPTH = 50  # of values in values that are read
 STRANGER = "stillup"  # the name that we give where a monitor has none: whoever answers it, answers
 
 DATABASE_SUBJECTS: Mapping[str, Subject] = {
@@ -124,13 +125,30 @@ def fill_value(seen: Observation, answer: Any, *, document: Any = None) -> None:
     seen.evidence["rows"] = len(several)
 
 
+def fill_documents(seen: Observation, answer: Mapping[str, Any]) -> None:
+    """Tell what a command of MongoDB answered: its documents or values where it has a list of them, else itself."""
+    cursor = answer.get("cursor")
+    found = cursor.get("firstBatch") if isinstance(cursor, Mapping) else answer.get("values")
+    plain = as_json(found[:MAX_ROWS] if isinstance(found, list) else answer)
+    several = plain if isinstance(plain, list) else [plain]
+    first = several[0] if several else None
+    value = next(iter(first.values()), None) if isinstance(first, dict) else first
+    seen.facts["rows"] = len(several)
+    if value is not None:
+        seen.facts["value"] = as_text(value)
+    seen.facts["body"] = json.dumps(plain).encode()
+    seen.evidence["rows"] = len(several)
+    if isinstance(found, list) and len(found) > MAX_ROWS:
+        seen.evidence["notes"] = [f"rows cut at {MAX_ROWS}"]
+
+
 def as_text(value: Any) -> str:
     """A JSON value as an expectation about `value` reads it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def as_json(value: Any) -> Any:
-    """A value of a database as JSON has it; what JSON has no form for becomes text."""
+def as_json(value: Any, depth: int = 0) -> Any:
+    """A value of a database as JSON has it; what JSON has no form for becomes text, and what lies too deep dots."""
     match value:
         case None | bool() | int() | str():
             return value
@@ -142,10 +160,12 @@ def as_json(value: Any) -> Any:
             return _read(bytes(value))
         case date() | time():
             return value.isoformat()
+        case Mapping() | list() | tuple() | set() | frozenset() if depth >= MAX_DEPTH:
+            return "…"
         case Mapping():
-            return {str(key): as_json(inner) for key, inner in value.items()}
+            return {str(key): as_json(inner, depth + 1) for key, inner in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [as_json(inner) for inner in value]
+            return [as_json(inner, depth + 1) for inner in value]
         case _:
             return str(value)
 
