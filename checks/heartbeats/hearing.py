@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from statistics import median
 from typing import Any
@@ -12,19 +12,18 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from checks.heartbeats.addresses import find
 from checks.heartbeats.jobs import Job, jobs_of, lock_jobs, write_jobs
-from checks.heartbeats.runs import Action, Ping, Report, hear
+from checks.heartbeats.runs import Action, Ping, Report, Verdict, hear
 from checks.result import Outcome
 from checks.status import Cause
 from checks.store import schema, writer
-from checks.store.schema import monitor_state, ping_code
-from checks.store.states import CHUNK, lock_monitors
+from checks.store.states import lock_monitors
 from checks.store.writer import Written
 
 # So many pings a monitor are stored one by one; more of the same are counted on the row of the last.
 BURST = 10.0
 PER_SECOND = 5 / 60
-_USED_EVERY = timedelta(minutes=1)
 
 
 class _Batch:
@@ -63,64 +62,58 @@ class _Batch:
             conn.execute(schema.ping.insert(), self.rows)
 
 
-def hear_all(conn: sa.Connection, pings: Sequence[Ping], now: datetime) -> tuple[list[bool], list[Written]]:
-    """Store pings in the order of their arrival; which of them have a known code, and what changed by them.
+def hear_all(conn: sa.Connection, pings: Sequence[Ping], now: datetime) -> tuple[list[Verdict], list[Written]]:
+    """Store pings in the order of their arrival; what became of each, and what changed by them.
 
     One that is paused keeps its pings and stays paused. Two changes of one monitor in a batch are two transitions.
     """
     if not pings:
         return [], []
-    monitors = _monitors_of(conn, {ping.code for ping in pings}, now)
-    if not monitors:
-        return [False] * len(pings), []
-    uuids = set(monitors.values())
+    known = find(conn, {ping.address for ping in pings}, now)
+    uuids = {monitor for monitor in known.values() if isinstance(monitor, UUID)}
+    if not uuids:
+        return [_verdict(known[ping.address]) for ping in pings], []
     lock_monitors(conn, uuids)
     jobs = {job.monitor: job for job in lock_jobs(conn, jobs_of(uuids))}
+    verdicts = [_taken(known[ping.address], jobs, ping) for ping in pings]
     batch = _Batch()
     moved: dict[UUID, dict[str, Any]] = {}
     written: list[Written] = []
-    for ping in sorted(pings, key=lambda each: each.received_at):
-        job = jobs.get(monitors[ping.code]) if ping.code in monitors else None
-        if job is None:
+    for ping, verdict in sorted(zip(pings, verdicts, strict=True), key=lambda each: each[0].received_at):
+        if verdict is not Verdict.STORED:
             continue
-        vote = job.heard.state.vote
-        known = job.heard
+        job = jobs[known[ping.address]]  # type: ignore[index]  # of a stored one it is a UUID
+        before = job.heard
         report = _hear(conn, job, ping, batch.rows)
-        changed = job.heard.state.vote is not vote
+        changed = job.heard.state.vote is not before.state.vote
         if changed:
             if job.monitor in moved:
                 # The change before this one is a transition of its own.
-                now_known, job.heard = job.heard, known
+                after, job.heard = job.heard, before
                 write_jobs(conn, [job])
-                job.heard = now_known
+                job.heard = after
                 written += writer.settle(conn, {job.monitor: moved.pop(job.monitor)}, now, cause=Cause.PING)
             moved[job.monitor] = _evidence(job, ping, report)
         batch.keep(job, ping, report, changed=changed)
     write_jobs(conn, jobs.values())
     batch.write(conn)
     written += writer.settle(conn, moved, now, cause=Cause.PING)
-    return [ping.code in monitors for ping in pings], written
+    return verdicts, written
 
 
-def _monitors_of(conn: sa.Connection, codes: set[UUID], now: datetime) -> dict[UUID, UUID]:
-    """The monitor of each code that is known; codes that were not used for a minute are marked as used."""
-    ordered, found, used = sorted(codes), dict[UUID, UUID](), list[UUID]()
-    c = ping_code.c
-    for begin in range(0, len(ordered), CHUNK):
-        known = (
-            sa.select(c.code, c.monitor, c.last_used_at)
-            .join(monitor_state, monitor_state.c.monitor == c.monitor)
-            .where(c.code.in_(ordered[begin : begin + CHUNK]), monitor_state.c.removed.is_(None))
-            .where(sa.or_(c.expires_at.is_(None), c.expires_at > now))
-        )
-        for row in conn.execute(known):
-            found[row.code] = row.monitor
-            if row.last_used_at is None or now - row.last_used_at > _USED_EVERY:
-                used.append(row.code)
-    if used:
-        mark = ping_code.update().where(c.code == sa.bindparam("of")).values(last_used_at=now)
-        conn.execute(mark, [{"of": code} for code in used])
-    return found
+def _taken(known: UUID | Verdict, jobs: Mapping[UUID, Job], ping: Ping) -> Verdict:
+    if isinstance(known, Verdict):
+        return known
+    job = jobs.get(known)
+    if job is None:
+        return Verdict.OTHER_KIND
+    if job.spec is not None and job.spec.post_only and ping.method in ("GET", "HEAD"):
+        return Verdict.BY_POST_ONLY
+    return Verdict.STORED
+
+
+def _verdict(known: UUID | Verdict) -> Verdict:
+    return known if isinstance(known, Verdict) else Verdict.OTHER_KIND
 
 
 def _hear(conn: sa.Connection, job: Job, ping: Ping, rows: Sequence[dict[str, Any]]) -> Report:

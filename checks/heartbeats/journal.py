@@ -11,15 +11,16 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from checks import clock, sight
+from checks.heartbeats.addresses import Stranger, count_strangers
 from checks.heartbeats.hearing import hear_all
-from checks.heartbeats.runs import Ping
+from checks.heartbeats.runs import Ping, Verdict
 from checks.process import Watchdog, process_name
 from checks.recorder import PAUSE, store_is_shut
 from checks.store.engine import measure_offset, open_engine, our_trouble
@@ -31,6 +32,7 @@ MOST_WAITING = 20_000  # pings; more are refused at once
 LARGEST_BATCH = 1000
 CLOSE_WITHIN = 5.0  # seconds
 _OFFSET_EVERY = 10.0  # seconds
+_MOST_STRANGERS = 1000  # that are remembered while the store is shut
 BEAT_WITHIN = 2.0  # seconds in which the loop must have moved
 _LOOK_AGAIN = 0.2  # seconds until a loop that stood still is looked at again
 
@@ -42,28 +44,37 @@ class NotStored(Exception):
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     ping: Ping
-    answer: asyncio.Future[bool]
+    answer: asyncio.Future[Verdict]
     loop: asyncio.AbstractEventLoop
 
-    def tell(self, known: bool | None) -> None:  # noqa: FBT001 - the answer itself; None: not stored
+
+def _tell(answers: Iterable[tuple[_Waiting, Verdict | None]]) -> None:
+    """Answer those that wait, each loop woken once; None: not stored."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Verdict], Verdict | None]]] = {}
+    for waiting, verdict in answers:
+        by_loop.setdefault(waiting.loop, []).append((waiting.answer, verdict))
+    for loop, settled in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits
-            self.loop.call_soon_threadsafe(_settle, self.answer, known)
+            loop.call_soon_threadsafe(_settle, settled)
 
 
-def _settle(answer: asyncio.Future[bool], known: bool | None) -> None:  # noqa: FBT001 - as above
-    if answer.done():
-        return
-    if known is None:
-        answer.set_exception(NotStored())
-    else:
-        answer.set_result(known)
+def _settle(answers: Iterable[tuple[asyncio.Future[Verdict], Verdict | None]]) -> None:
+    for answer, verdict in answers:
+        if answer.done():
+            continue
+        if verdict is None:
+            answer.set_exception(NotStored())
+        else:
+            answer.set_result(verdict)
 
 
 class Journal:
     """One thread that writes pings, and this process's signs of life by the same transactions."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, take_strangers: Callable[[], list[Stranger]] = list) -> None:
         self._url = url
+        self._take_strangers = take_strangers
+        self._strangers: list[Stranger] = []  # not counted yet
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._engine: sa.Engine | None = None
@@ -102,8 +113,8 @@ class Journal:
         self._draining = True
         self._watchdog.rest("loop")
 
-    async def store(self, ping: Ping) -> bool:
-        """Whether the code is one of ours; the ping is on disk then. Raises NotStored."""
+    async def store(self, ping: Ping) -> Verdict:
+        """What became of a ping; a stored one is on disk. Raises NotStored."""
         if self._thread is None or self._queue.qsize() >= MOST_WAITING:
             raise NotStored
         self._moved_at = clock.monotonic()  # before its own ping is judged, a loop that hung is known to move again
@@ -152,7 +163,7 @@ class Journal:
     def _write(self, engine: sa.Engine, signs: sight.Signs, batch: Sequence[_Waiting]) -> None:
         """Store a batch and answer it. One ping that can't be written is refused alone; the others are stored."""
         try:
-            known, written = self._write_now(engine, signs, [waiting.ping for waiting in batch])
+            verdicts, written = self._write_now(engine, signs, [waiting.ping for waiting in batch])
         except Exception as problem:  # noqa: BLE001 - told apart here and logged by `_say_shut`
             if not store_is_shut(problem) and len(batch) > 1:
                 middle = len(batch) // 2
@@ -160,20 +171,18 @@ class Journal:
                 self._write(engine, signs, batch[middle:])
                 return
             self._say_shut(problem)
-            for waiting in batch:
-                waiting.tell(None)
+            _tell((waiting, None) for waiting in batch)
             self._signed_at = clock.monotonic()  # not at once again
             return
         if self._shut:
             self._shut = False
             logger.info("pings are stored again", extra={"action": "store_open"})
-        for waiting, is_known in zip(batch, known, strict=True):
-            waiting.tell(is_known)
+        _tell(zip(batch, verdicts, strict=True))
         _log(written)
 
     def _write_now(
         self, engine: sa.Engine, signs: sight.Signs, pings: Sequence[Ping]
-    ) -> tuple[Sequence[bool], Sequence[Written]]:
+    ) -> tuple[Sequence[Verdict], Sequence[Written]]:
         if clock.monotonic() - self._measured_at >= _OFFSET_EVERY:
             clock.set_offset(measure_offset(engine))
             self._measured_at = clock.monotonic()
@@ -182,9 +191,13 @@ class Journal:
         with engine.begin() as conn:
             # First the sign: it writes down a blindness that is over, by which these pings are judged.
             blind = signs.write(conn, now) if signing else []
+            if signing:
+                self._strangers = (self._strangers + self._take_strangers())[:_MOST_STRANGERS]
+                count_strangers(conn, self._strangers)
             outcome = hear_all(conn, pings, now)
         if signing:
             self._signed_at = clock.monotonic()
+            self._strangers = []
         for interval in blind:
             logger.warning(
                 "no pings were received from %s to %s",

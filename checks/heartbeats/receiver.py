@@ -1,56 +1,44 @@
-"""`/ping/<code>[/start|/fail|/log|/<exit code>]`: the ASGI application that jobs report to.
+"""`/ping/<code>` and `/ping/<key>/<slug>`, then `/start`, `/fail`, `/log` or an exit code: what jobs report to.
 
-The same forms as healthchecks.io, so that its clients work unchanged: GET, HEAD and POST, `?rid=` to pair the start and
-the end of a run. A 200 means that the ping is on disk. What can't be stored is 503 with Retry-After, an unknown code is
-404, and so is everything that is no ping; an exit code above 255 or a `rid` that is no UUID is 400.
+An ASGI application of its own. The same forms as healthchecks.io, so that its clients work unchanged: GET, HEAD and
+POST, `?rid=` to pair the start and the end of a run, `?create=1` to make a monitor that is not there. A 200 means that
+the ping is on disk. What can't be stored is 503 with Retry-After, what comes too fast 429, an unknown code 404, a slug
+of a monitor that is not pinged 409, and so is everything that is no ping 404 or 400.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs
-from uuid import UUID
 
 from checks import clock
 from checks.heartbeats.journal import Journal, NotStored
-from checks.heartbeats.runs import Action, Ping
+from checks.heartbeats.limits import Limits
+from checks.heartbeats.request import METHODS, Headers, Refused, Request, numbers_of, read
+from checks.heartbeats.runs import Named, Ping, Verdict
 
 BODY_KEPT = 10_000  # bytes
 BODY_READ = 1 << 20  # bytes; what is longer is refused
 BODY_WITHIN = 10.0  # seconds
 ANSWER_WITHIN = 25.0  # seconds: a little longer than a writer waits for a SQLite file
 RETRY_AFTER = 5  # seconds
-METHODS = "GET, HEAD, POST"
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = Iterable[tuple[bytes, bytes]]
-
-_HEX = "[0-9a-fA-F]"
-_UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
-_PATH = re.compile(rf"/ping/(?P<code>{_UUID})(?:/(?P<what>start|fail|log|[0-9]{{1,10}}))?/?")
-_RUN = re.compile(_UUID)
-
-
-class Refused(Exception):
-    """A request that is no ping, or one that can't be taken."""
-
-    def __init__(self, status: int, sentence: str, headers: Headers = ()) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.headers = tuple(headers)
+Make = Callable[[str], Awaitable[None]]
+"""Makes the monitor of a slug, with this installation's defaults, and publishes it. Repeated, it does nothing."""
 
 
 class PingReceiver:
-    """Answers pings. `open` begins to store them, `close` stores the last."""
+    """Answers pings. `open` begins to store them, `close` stores the last. Without `make`, none makes a monitor."""
 
-    def __init__(self, url: str) -> None:
-        self._journal = Journal(url)
+    def __init__(self, url: str, make: Make | None = None) -> None:
+        self._limits = Limits()
+        self._journal = Journal(url, self._limits.take_strangers)
+        self._make = make
 
     def open(self) -> None:
         """Begin to store."""
@@ -71,72 +59,77 @@ class PingReceiver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
+            now = clock.utcnow()
+            request = read(scope["path"], scope.get("query_string", b""), now)
             if scope["method"] == "OPTIONS":
-                read(scope)
                 await _answer(send, scope, 204, "", [(b"allow", METHODS.encode()), *_CROSS_ORIGIN])
                 return
-            await self._take(scope, receive)
+            made = await self._take(request, scope, receive)
         except Refused as refused:
             await _answer(send, scope, refused.status, str(refused), refused.headers)
         except ConnectionResetError:
             return  # the client left before its request was whole
         else:
-            await _answer(send, scope, 200, "OK", [(b"ping-body-limit", str(BODY_KEPT).encode())])
+            status, sentence = (201, "Created") if made else (200, "OK")
+            await _answer(send, scope, status, sentence, [(b"ping-body-limit", str(BODY_KEPT).encode())])
 
-    async def _take(self, scope: Scope, receive: Receive) -> None:
-        code, action, exit_code, run = read(scope)
-        if scope["method"] not in ("GET", "HEAD", "POST"):
+    async def _take(self, request: Request, scope: Scope, receive: Receive) -> bool:
+        """Take one ping; whether its monitor was made for it. Raises Refused."""
+        method = scope["method"]
+        if method not in ("GET", "HEAD", "POST"):
             raise Refused(405, f"a ping is {METHODS}", [(b"allow", METHODS.encode())])
+        source = str((scope.get("client") or ("",))[0])[:64]
+        wait = self._limits.wait(request.address, source)
+        if wait:
+            raise Refused(429, f"too many pings; send it again in {wait} s", [(b"retry-after", str(wait).encode())])
         body, size = await _read_body(scope, receive)
         ping = Ping(
-            code=code,
-            action=action,
+            address=request.address,
+            action=request.action,
             received_at=clock.utcnow(),
-            exit_code=exit_code,
-            run=run,
-            method=scope["method"],
-            source=str((scope.get("client") or ("",))[0])[:64],
+            sent_at=request.sent_at,
+            exit_code=request.exit_code,
+            run=request.run,
+            method=method,
+            source=source,
             user_agent=_header(scope, b"user-agent").decode("latin-1").replace("\0", "")[:200],
             body=body,
             body_size=size,
+            numbers={**numbers_of(body), **request.numbers} if body else request.numbers,
         )
-        again = [(b"retry-after", str(RETRY_AFTER).encode())]
+        verdict = await self._store(ping)
+        made = False
+        if verdict is Verdict.MAY_BE_MADE and request.create and self._make and isinstance(request.address, Named):
+            # A crash between the two leaves a monitor that waits for its first ping: the client sends it again.
+            await self._make(request.address.slug)
+            verdict, made = await self._store(ping), True
+        self._judge(verdict, ping)
+        return made
+
+    async def _store(self, ping: Ping) -> Verdict:
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
-                known = await self._journal.store(ping)
+                return await self._journal.store(ping)
         except (NotStored, TimeoutError):
+            again = [(b"retry-after", str(RETRY_AFTER).encode())]
             raise Refused(503, "the ping could not be stored; send it again", again) from None
-        if not known:
-            raise Refused(404, "no monitor has this ping code")
 
-
-def read(scope: Scope) -> tuple[UUID, Action, int | None, UUID | None]:
-    """Code, action, exit code and run of a request. Raises Refused."""
-    match = _PATH.fullmatch(scope["path"])
-    if match is None:
-        raise Refused(404, "no ping; write /ping/<code>, then /start, /fail, /log or an exit code")
-    what = match["what"] or ""
-    action, exit_code = Action.SUCCESS, None
-    if what.isdigit():
-        exit_code = int(what)
-        if exit_code > 255:
-            raise Refused(400, f"exit code {exit_code} is not possible; allowed: 0 to 255")
-        action = Action.FAIL if exit_code else Action.SUCCESS
-    elif what:
-        action = Action(what)
-    return UUID(match["code"]), action, exit_code, _run_of(scope)
-
-
-def _run_of(scope: Scope) -> UUID | None:
-    query = scope.get("query_string", b"")
-    if b"rid=" not in query:
-        return None
-    given = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=None).get("rid")
-    if given is None:
-        return None
-    if not _RUN.fullmatch(given[0]):
-        raise Refused(400, "rid is no UUID; write it as in 8c0f6cb2-6f1e-4b0a-9d50-2f3c1f0f8a11")
-    return UUID(given[0])
+    def _judge(self, verdict: Verdict, ping: Ping) -> None:
+        """Raise Refused for what was not stored."""
+        match verdict:
+            case Verdict.STORED:
+                self._limits.heard(ping.address)
+            case Verdict.OTHER_KIND:
+                raise Refused(409, "this monitor is not one that is pinged")
+            case Verdict.BY_POST_ONLY:
+                raise Refused(405, "this monitor is pinged by POST only", [(b"allow", b"POST")])
+            case Verdict.UNKNOWN:
+                self._limits.unknown(ping.address, ping.source, ping.user_agent)
+                what = "this ping key" if isinstance(ping.address, Named) else "this ping code"
+                raise Refused(404, f"no monitor has {what}")
+            case Verdict.NO_SUCH_SLUG | Verdict.MAY_BE_MADE:
+                self._limits.unknown(ping.address, ping.source, ping.user_agent)
+                raise Refused(404, "no monitor has this slug")
 
 
 async def _read_body(scope: Scope, receive: Receive) -> tuple[bytes, int]:

@@ -33,11 +33,33 @@ class Action(StrEnum):
     LOG = "log"  # only to be kept: changes nothing
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A monitor by its slug, with the key that allows to ping it."""
+
+    digest: bytes  # SHA-256 of the key
+    slug: str
+
+
+Address = UUID | Named
+
+
+class Verdict(StrEnum):
+    """What became of a ping."""
+
+    STORED = "stored"
+    UNKNOWN = "unknown"  # nobody has that code or that key
+    NO_SUCH_SLUG = "no_such_slug"  # the key is right
+    MAY_BE_MADE = "may_be_made"  # as above, and the key may make monitors
+    OTHER_KIND = "other_kind"  # the slug is that of a monitor which is not pinged
+    BY_POST_ONLY = "by_post_only"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ping:
     """One report of a job, as it arrived."""
 
-    code: UUID
+    address: Address
     action: Action
     received_at: datetime
     sent_at: datetime | None = None  # when it was so, where the client says that it was earlier

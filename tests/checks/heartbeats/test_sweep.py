@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from checks import sight
 from checks.heartbeats.hearing import hear_all
-from checks.heartbeats.runs import Action, Ping
+from checks.heartbeats.runs import Action, Ping, Verdict
 from checks.heartbeats.sweep import overdue, sweep
 from checks.sight import EVERYWHERE, WEB, Blind, Signs, add_blind
 from checks.store.schema import sign_of_life, target
@@ -29,8 +29,8 @@ def publish_job(store: sa.Engine, **options: Any) -> None:
 
 def ping(store: sa.Engine, when: datetime, action: Action = Action.SUCCESS) -> None:
     with store.begin() as conn:
-        known, _ = hear_all(conn, [Ping(code=CODE, action=action, received_at=when)], when)
-    assert known == [True]
+        known, _ = hear_all(conn, [Ping(address=CODE, action=action, received_at=when)], when)
+    assert known == [Verdict.STORED]
 
 
 def live(store: sa.Engine, until: datetime) -> None:
@@ -208,7 +208,7 @@ def test_many_deadlines_at_once_are_judged_in_steps(sqlite_store: sa.Engine) -> 
         now=NOON,
     )
     with sqlite_store.begin() as conn:
-        hear_all(conn, [Ping(code=code, action=Action.SUCCESS, received_at=at(0)) for code in codes], at(0))
+        hear_all(conn, [Ping(address=code, action=Action.SUCCESS, received_at=at(0)) for code in codes], at(0))
     live(sqlite_store, at(10_000))
     with sqlite_store.begin() as conn:
         assert sweep(conn, at(10_000))
@@ -288,7 +288,7 @@ def test_of_overlapping_runs_each_has_its_own_time(store: sa.Engine) -> None:
 
     def report(when: float, action: Action, run: UUID) -> None:
         with store.begin() as conn:
-            hear_all(conn, [Ping(code=CODE, action=action, received_at=at(when), run=run)], at(when))
+            hear_all(conn, [Ping(address=CODE, action=action, received_at=at(when), run=run)], at(when))
 
     report(0, Action.START, first)
     report(300, Action.START, second)
