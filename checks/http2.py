@@ -6,6 +6,7 @@ carry nothing, windows that never open, and pushes that nobody asked for.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import h2.errors
@@ -26,6 +27,8 @@ _WINDOW = 2 * MAX_BODY  # bytes that the target may send without waiting for us:
 _FED = 8192  # bytes that h2 is given at a time, for it reads to the end of what it is given
 _STREAM = 1  # we ask once
 _OF_HTTP_1 = OURS - {"content-length", "te"}
+
+logging.getLogger("hpack").setLevel(logging.WARNING)  # below, it tells every header that is sent, credentials too
 
 
 class Http2Exchange(Exchange):
