@@ -201,6 +201,8 @@ def _shown(value: Any, subject: Subject) -> str:
             return _quoted(value[: 4 * SHOWN].decode(errors="replace"), whole=len(value) <= 4 * SHOWN)
         case str():
             return _quoted(value[: SHOWN + 1], whole=len(value) <= SHOWN)
+        case list() if subject.type == "list":
+            return _clipped(", ".join(_quoted(item[: SHOWN + 1], whole=len(item) <= SHOWN) for item in value[:20]))
         case list():
             return f"a list of {len(value)}"
         case _:

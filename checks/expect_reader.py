@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from checks.comparisons import NUMBER, Range, as_bytes, compared_pair, comparison, is_number, number_of, same
@@ -23,7 +23,7 @@ _ORDER = ("<", "<=", ">", ">=")
 _QUANTITY = (*COMPARISONS, "in", "not in", "exists", "not exists")
 _TEXTUAL = ("==", "!=", "in", "not in", "contains", "not contains", "matches", "not matches", "exists", "not exists")
 
-Type = Literal["number", "duration", "size", "text", "bytes", "json", "header"]
+Type = Literal["number", "duration", "size", "text", "bytes", "json", "header", "list", "flag"]
 
 OPERATORS_OF: Mapping[Type, tuple[str, ...]] = {
     "number": _QUANTITY,
@@ -33,6 +33,8 @@ OPERATORS_OF: Mapping[Type, tuple[str, ...]] = {
     "bytes": _TEXTUAL,
     "header": OPERATORS,
     "json": OPERATORS,
+    "list": tuple(operator for operator in _TEXTUAL if operator != "!="),  # of all values, or of one?
+    "flag": ("==", "!=", "exists", "not exists"),
 }
 
 
@@ -196,6 +198,10 @@ class Reader:
         negated = operator.startswith("not ")
         if word == "exists":
             return lambda _: not negated
+        if subject.type == "list" and word != "contains":
+            test = self._read_operand(replace(subject, type="text"), operator)
+            combine = any if operator == "matches" else all
+            return lambda values: combine(test(value) for value in values)
         if word == "matches":
             return self._read_pattern(negated=negated)
         if word == "contains":
@@ -276,8 +282,10 @@ class Reader:
                 return self._read_quantity(parse_duration, "a duration, as in 800ms or 14d")
             case "size":
                 return self._read_quantity(parse_size, "a size, as in 512B or 1MiB")
-            case "text" | "bytes":
+            case "text" | "bytes" | "list":
                 return self._read_string()
+            case "flag":
+                return self._read_flag()
             case "header":
                 return self._read_string() if self.line.startswith('"', self.position) else self._read_number()
             case "json":
@@ -290,6 +298,13 @@ class Reader:
         if literal is not None:
             return {"true": True, "false": False, "null": None}[literal[0]]
         return self._read_number('a number, true, false, null or a string in double quotes, as in "ok"')
+
+    def _read_flag(self) -> bool:
+        found = self._rest()
+        if found not in ("true", "false"):
+            raise self._fail(f"expected true or false, found {found or 'the end'!r}")
+        self.position += len(found)
+        return found == "true"
 
     def _read_number(self, wanted: str = "a number") -> int | float:
         match = self._take(NUMBER)

@@ -18,17 +18,17 @@ from checks.units import format_duration
 from monitoring.config.sections import ChannelItem, ComponentItem, Defaults, GroupItem, MatchItem, PageItem, RuleItem
 
 _OPERATORS = {
-    "==": "is equal",
+    "==": "is equal; a list: each of its values",
     "!=": "differs",
     "<": "is smaller",
     "<=": "is smaller or equal",
     ">": "is larger",
     ">=": "is larger or equal",
-    "in": "is one of a list; numbers, durations and sizes may be ranges, both ends included",
-    "not in": "is none of a list",
-    "contains": "has this text in it; a JSON list: has this value",
+    "in": "is one of a list; numbers, durations and sizes may be ranges, both ends included; of a list each value",
+    "not in": "is none of a list; of a list no value",
+    "contains": "has this text in it; a list: has this value",
     "not contains": "does not have it",
-    "matches": "a regular expression finds something in it",
+    "matches": "a regular expression finds something in it; in a list: in a value of it",
     "not matches": "it finds nothing",
     "exists": "is there, whatever it is",
     "not exists": "is not there",
@@ -41,6 +41,8 @@ _EXAMPLES = {
     "bytes": 'body not contains "Traceback"',
     "header": 'header Content-Type contains "json"',
     "json": "json $.queue < 100",
+    "list": 'answers contains "10.0.0.1"',
+    "flag": "ad == true",
 }
 _OPERANDS = {
     "number": "a number",
@@ -48,6 +50,8 @@ _OPERANDS = {
     "size": "a size",
     "text": "a string in double quotes",
     "bytes": "a string in double quotes",
+    "list": "a string in double quotes",
+    "flag": "true or false",
     "header": "a string in double quotes; a number, and the header is read as one",
     "json": "a string in double quotes, a number, true, false or null",
 }
