@@ -62,6 +62,13 @@ def difference(good: Facts | None, bad: Facts | None) -> str:
     return f"was {before}; now {now}"
 
 
+def spoken(facts: Facts) -> list[tuple[str, str]]:
+    """The facts for people, in the order in which they say them."""
+    size = facts.get("size")
+    shown = {**facts, "size": spoken_size(size)} if isinstance(size, int) else facts
+    return [(name.replace("_", " "), str(shown[name])) for name in _order(facts)]
+
+
 def is_worth_keeping(state: TargetState, target_id: int, due_at: datetime, interval: float) -> bool:
     """Whether the facts of a good answer are to be kept, which costs a write: news, or the first one in a while.
 

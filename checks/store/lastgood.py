@@ -12,6 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from checks.clock import to_micros
+from checks.difference import spoken
 from checks.result import Outcome
 from checks.store import bulk
 from checks.store.bulk import Observed
@@ -29,6 +30,11 @@ class LastGood:
     location: str
     at: datetime
     facts: dict[str, Any]
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """The facts for people."""
+        return spoken(self.facts)
 
 
 def remember(conn: sa.Connection, seen: Sequence[Observed]) -> None:

@@ -83,6 +83,7 @@ def facts_of(incident: Incident, monitor: Mapping[str, str]) -> dict[str, Any]:
         "description": monitor.get("description", ""),
         "runbook": monitor.get("runbook", ""),
         "summary": incident.summary,
+        "difference": str(evidence.get("difference") or ""),
         "opened_at": incident.opened_at.isoformat(),
         "phases": {name: ns for name in PHASES if isinstance(ns := (evidence.get("phases") or {}).get(name), int)},
         "last_ping_at": (evidence.get("evidence") or {}).get("last_ping_at") or "",
@@ -155,6 +156,7 @@ def _details(facts: Mapping[str, Any], now: datetime, *, over: bool) -> list[tup
         f"{name.replace('_', ' ')} {spoken_duration(ns / 1e9)}" for name, ns in (facts.get("phases") or {}).items()
     )
     lines = [
+        ("Difference", one_line(str(facts.get("difference") or ""), 600)),
         ("Last heard from", f"{spoken_instant(heard)} ({_ago(heard, now)})" if heard else ""),
         ("Phases", phases),
         ("Seen from", "" if location == "local" else location),

@@ -15,8 +15,9 @@ from checks.probes import spec_class
 from checks.probes.heartbeat import HeartbeatSpec
 from checks.spec import redact
 from checks.status import Status
-from checks.store import reader
+from checks.store import lastgood, reader
 from checks.store.engine import StoreProblem, our_trouble, reading
+from checks.store.lastgood import LastGood
 from checks.store.outbox import StoredTransition
 from checks.units import spoken_duration
 from monitoring.models import Incident, Monitor
@@ -47,6 +48,7 @@ class Measurements:
     results: Sequence[reader.ResultView] = ()  # newest first
     transitions: Sequence[StoredTransition] = ()  # newest first
     pings: Sequence[reader.PingView] = ()  # newest first
+    good: Sequence[LastGood] = ()  # a location each
     problem: str = ""  # why there is nothing
 
 
@@ -112,6 +114,7 @@ def _measure(monitor: Monitor, now: datetime) -> Measurements:
                 results=reader.recent_results(conn, uuid, STROKES),
                 transitions=reader.transitions(conn, uuid, now - TRANSITIONS, now)[: -MOST_TRANSITIONS - 1 : -1],
                 pings=reader.recent_pings(conn, uuid, PINGS),
+                good=lastgood.of_monitor(conn, uuid),
             )
     except (SQLAlchemyError, StoreProblem) as exc:
         return Measurements(problem=our_trouble(exc) or str(exc))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from checks.difference import spoken
 from monitoring.models import Incident, IncidentUpdate, Notification, PostMortem
 from monitoring.operator.drawing import Fall, waterfall
 
@@ -21,6 +22,9 @@ class IncidentPage:
     failure: Mapping[str, str]
     falls: Sequence[Fall]
     evidence: Sequence[tuple[str, str]]
+    difference: str  # between the last good answer and the one that it is about
+    last_good: Sequence[tuple[str, str]]
+    last_good_at: datetime | None
     location: str
     post_mortem: PostMortem | None
     public: bool  # a page shows it
@@ -34,6 +38,8 @@ def assemble(incident: Incident, now: datetime) -> IncidentPage:
     evidence = incident.evidence if isinstance(incident.evidence, dict) else {}
     notifications = list(incident.notifications.select_related("channel"))
     monitor = incident.monitor
+    good = evidence.get("last_good")
+    good = good if isinstance(good, Mapping) else {}
     return IncidentPage(
         incident=incident,
         updates=list(incident.updates.all()),
@@ -41,6 +47,9 @@ def assemble(incident: Incident, now: datetime) -> IncidentPage:
         failure={key: str(value) for key, value in (evidence.get("failure") or {}).items()},
         falls=waterfall(_phases(evidence.get("phases"))),
         evidence=_lines(evidence.get("evidence")),
+        difference=str(evidence.get("difference") or ""),
+        last_good=spoken(good.get("facts") or {}),
+        last_good_at=datetime.fromisoformat(good["at"]) if good else None,
         location=str(evidence.get("location") or ""),
         post_mortem=getattr(incident, "post_mortem", None),
         public=bool(monitor and monitor.retired_at is None and monitor.components.exists()),

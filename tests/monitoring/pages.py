@@ -39,6 +39,8 @@ def open_incident(monitor: Monitor, *, ago: float = 600.0, **fields: Any) -> Inc
         "evidence": {
             "location": "eu-west",
             "phases": {"dns": 1_000_000, "connect": 4_000_000},
+            "difference": f"was 200, 14.2 kB; now 503, 9 B, served by {HOST}",
+            "last_good": {"at": at.isoformat(), "facts": {"status": 200, "size": 14_200, "server": XSS}},
             "failure": {"reason": "expectation", "message": ERROR, "expected": "status in 200-299", "found": "503"},
             "evidence": {"url": f"https://{HOST}/", "headers": [["server", HOST]], "body": XSS},
         },

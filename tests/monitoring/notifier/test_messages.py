@@ -72,6 +72,15 @@ def test_the_html_says_the_same():
     assert 'href="http://127.0.0.1:8000/dashboard/incidents/' in html
 
 
+def test_a_message_says_what_changed_since_the_target_was_well():
+    evidence = {"failure": FAILURE, "difference": "was 200, 14.2 kB; now 502, 1.1 kB, served by <b>nginx"}
+    facts = facts_of(make_incident(evidence=evidence), SAID)
+    message = render("down", facts, at(125))
+    assert "Difference: was 200, 14.2 kB; now 502, 1.1 kB, served by <b>nginx\n" in message.text
+    assert "served by &lt;b&gt;nginx" in message.html
+    assert facts["difference"] == evidence["difference"]
+
+
 def test_a_message_of_the_end_says_how_long_it_lasted():
     over = make_incident(resolved_at=at(430), resolution="recovered")
     message = render("resolved", facts_of(over, SAID), at(440))

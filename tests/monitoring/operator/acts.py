@@ -32,7 +32,7 @@ def names(page: str) -> list[str]:
     return re.findall(r'<th scope="row"><a href="/dashboard/monitors/[^"]+">([^<]+)</a>', page)
 
 
-def probe(engine, *outcomes: Outcome) -> None:
+def probe(engine, *outcomes: Outcome, **fields) -> None:
     """Every target is probed once a minute with these outcomes, beginning two minutes from now."""
     for number, outcome in enumerate(outcomes):
         now = clock.utcnow() + timedelta(minutes=2 + number)
@@ -46,7 +46,7 @@ def probe(engine, *outcomes: Outcome) -> None:
                 limit=100,
                 lease=timedelta(seconds=30),
             )
-            writer.record(conn, [make_finished(each, outcome, next_due_at=now) for each in due], now)
+            writer.record(conn, [make_finished(each, outcome, next_due_at=now, **fields) for each in due], now)
 
 
 def tell_everybody(**match: list[str]) -> AlertRule:

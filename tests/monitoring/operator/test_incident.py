@@ -29,6 +29,8 @@ def test_the_page_shows_what_was_found_and_where_the_time_went(operator_client, 
     assert "503" in page
     assert "eu-west" in page
     assert "4 ms" in page
+    assert f"It was 200, 14.2 kB; now 503, 9 B, served by {HOST}." in page
+    assert '<dd class="code">14.2 kB</dd>' in page
     assert f"server: {HOST}" in page
     assert html.escape(XSS) in page
     assert page.count("<script") == 1

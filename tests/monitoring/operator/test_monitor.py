@@ -31,6 +31,17 @@ def test_the_page_shows_percentiles_with_both_counts(operator_client, make_monit
     assert "by probe" in page
 
 
+def test_the_page_shows_what_the_target_said_when_it_was_well(operator_client, make_monitor, published_to_sqlite):
+    monitor = make_monitor()
+    probe(published_to_sqlite, Outcome.UP, facts={"status": 200, "size": 14_200, "server": XSS})
+
+    page = text_of(operator_client.get(monitor_url(monitor)))
+
+    assert "When it was last well" in page
+    assert '<dd class="code">14.2 kB</dd>' in page
+    assert "<img" not in page
+
+
 def test_the_page_shows_its_options_without_secrets(operator_client, make_monitor, published_to_sqlite):
     monitor = make_monitor(
         url=f"https://{HOST}/health", headers={"authorization": "Bearer hunter2"}, expect=["status == 204"]
