@@ -180,12 +180,12 @@ class Imap(Mail):
             return said
         # RFC 5530: UNAVAILABLE is the server's own trouble, the rest of a NO is about us.
         refused = what == "the login" and state.upper() == "NO" and not words.upper().startswith("[UNAVAILABLE]")
-        raise refusal(what, f"{state} {words}", Reason.AUTHENTICATION if refused else Reason.REJECTED)
+        raise refusal(what, said[-1].removeprefix(f"{tag} "), Reason.AUTHENTICATION if refused else Reason.REJECTED)
 
 
 def _ends_imap_reply(tag: bytes, *, asked: bool) -> Callable[[bytes], bool]:
     def is_last(line: bytes) -> bool:
-        if line.startswith(tag + b" ") or (asked and line.startswith(b"+")):
+        if line.startswith(tag + b" ") or (asked and line.startswith(b"+")) or line.upper().startswith(b"* BYE"):
             return True
         if not line.startswith(b"* "):
             raise nonsense(f"what is no answer of IMAP: {spoken(line)[:SHOWN]!r}")

@@ -9,12 +9,20 @@ from checks.nearest import did_you_mean
 from checks.probe import Kind
 from checks.probes.heartbeat import HEARTBEAT
 from checks.probes.http import HTTP
+from checks.probes.imap import IMAP
+from checks.probes.pop3 import POP3
+from checks.probes.smtp import SMTP
 from checks.probes.tcp import TCP
+from checks.probes.tls import TLS
 from checks.spec import MonitorSpec
 
 KINDS: dict[str, Kind] = {
     "http": HTTP,
     "tcp": TCP,
+    "imap": IMAP,
+    "pop3": POP3,
+    "smtp": SMTP,
+    "tls": TLS,
     "heartbeat": HEARTBEAT,
 }
 

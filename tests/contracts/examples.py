@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.servers import Target, closed_port, echoes, hangs
+from tests import dialogues
+from tests.servers import Target, closed_port, echoes, hangs, trusted
 
 
 @contextmanager
@@ -35,12 +36,40 @@ class Example:
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+def behind_tls(option: str) -> dict[str, Any]:
+    """What stands beside an option that is of use with TLS only."""
+    return {option: {"tls": True}}
+
+
+@contextmanager
+def shaking_hands() -> Iterator[str]:
+    """The address of a server that speaks TLS and nothing in it."""
+    with Target(hangs, tls=trusted()) as target:
+        yield target.address
+
+
+def mail_example(greeting: bytes, replies: Mapping[bytes, bytes]) -> Example:
+    """How a kind of mail asks: in clear, which a password does not cross unless that is meant."""
+    return Example(
+        ask=lambda address: {"address": address, "tls": "none"},
+        serves=dialogues.serving(greeting, replies),
+        secrets={"password": {"login_in_clear": True}},
+    )
+
+
 EXAMPLES: dict[str, Example] = {
     "http": Example(ask=lambda address: {"url": f"http://{address}/"}, serves=echoing),
     "tcp": Example(
         ask=lambda address: {"address": address, "send": "GET / HTTP/1.0\r\n\r\n", "expect": ["banner exists"]},
         serves=echoing,
+        secrets=behind_tls("client_key"),
     ),
+    "tls": Example(
+        ask=lambda address: {"address": address, "verify": False, "expect": ["version exists"]}, serves=shaking_hands
+    ),
+    "smtp": mail_example(b"220 mail.example.org ESMTP\r\n", dialogues.SMTP),
+    "imap": mail_example(b"* OK ready\r\n", dialogues.IMAP),
+    "pop3": mail_example(b"+OK ready\r\n", dialogues.POP3),
 }
 
 
