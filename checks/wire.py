@@ -133,12 +133,11 @@ class Wire(Connection):
         self.watch.mark(self.watch.phase, "other", max(self.last_ns, self.watch.last_ns))
 
     async def take_leave(self, last_words: bytes, within: float) -> None:
-        """Say good-bye and give the other side a moment to close, so that it logs no client that vanished."""
+        """Say good-bye and give the other side a moment to answer or to close, lest it logs a client that vanished."""
         self.send(last_words)
         with contextlib.suppress(TimeoutError, ProbeFailure, OSError):
             async with asyncio.timeout(min(FAREWELL, within)):
-                while True:
-                    await self.some()
+                await self.some()
 
     def now_ns(self) -> int:
         """The instant by the clock that stamps what arrives."""
