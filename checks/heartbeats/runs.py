@@ -169,11 +169,13 @@ def hear(heard: Heard, ping: Ping, spec: HeartbeatSpec, history: History) -> tup
 
 
 def _begin(heard: Heard, ping: Ping, spec: HeartbeatSpec) -> Heard:
-    if _is_overtaken(heard, ping):
-        return heard
     at = ping.at
     latest = sorted(_alive(heard, spec, at).items(), key=lambda each: each[1])[-(MOST_OPEN - 1) :]
-    begun = replace(heard, last_ping_at=at, open={**dict(latest), ping.run or UNNAMED: at})
+    runs = {**dict(latest), ping.run or UNNAMED: at}
+    if _is_overtaken(heard, ping):
+        # A named run can't be mistaken for another: its end may still be on its way.
+        return heard if ping.run is None else replace(heard, open=runs)
+    begun = replace(heard, last_ping_at=at, open=runs)
     if spec.max_run is not None or heard.counted_from is None:
         begun = replace(begun, counted_from=at)
     if heard.state.vote is Status.DEGRADED and heard.failure is not None and heard.failure.reason is Reason.LATE:
