@@ -7,9 +7,13 @@ from typing import Any
 
 from checks.nearest import did_you_mean
 from checks.probe import Kind
+from checks.probes.amqp import AMQP
+from checks.probes.grpc import GRPC
 from checks.probes.heartbeat import HEARTBEAT
 from checks.probes.http import HTTP
 from checks.probes.imap import IMAP
+from checks.probes.kafka import KAFKA
+from checks.probes.mqtt import MQTT
 from checks.probes.pop3 import POP3
 from checks.probes.smtp import SMTP
 from checks.probes.tcp import TCP
@@ -19,6 +23,10 @@ from checks.spec import MonitorSpec
 KINDS: dict[str, Kind] = {
     "http": HTTP,
     "tcp": TCP,
+    "amqp": AMQP,
+    "mqtt": MQTT,
+    "kafka": KAFKA,
+    "grpc": GRPC,
     "imap": IMAP,
     "pop3": POP3,
     "smtp": SMTP,

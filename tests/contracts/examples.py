@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests import dialogues
-from tests.servers import Target, closed_port, echoes, hangs, trusted
+from pamqp.commands import Connection
+from pamqp.frame import marshal
+
+from tests import brokers, dialogues
+from tests.servers import Target, closed_port, echoes, greets, hangs, trusted
 
 
 @contextmanager
@@ -57,7 +60,39 @@ def mail_example(greeting: bytes, replies: Mapping[bytes, bytes]) -> Example:
     )
 
 
+@contextmanager
+def greeting_in_amqp() -> Iterator[str]:
+    """The address of a broker of AMQP that says what it is, and nothing more."""
+    with Target(greets(marshal(Connection.Start(server_properties={"product": "Hare"}), 0))) as target:
+        yield target.address
+
+
+@contextmanager
+def greeting_in_mqtt() -> Iterator[str]:
+    """The address of a broker of MQTT that lets everybody in."""
+    with Target(greets(b"\x20\x02\x00\x00")) as target:
+        yield target.address
+
+
 EXAMPLES: dict[str, Example] = {
+    "amqp": Example(
+        ask=lambda address: {"address": address}, serves=greeting_in_amqp, secrets=behind_tls("client_key")
+    ),
+    "grpc": Example(
+        ask=lambda address: {"address": address, "service": "shop"},
+        serves=lambda: nullcontext(f"127.0.0.1:{brokers.health_server().port}"),
+        secrets={**behind_tls("client_key"), "metadata": {"metadata": {"x-own": "secret-of-metadata"}}},
+    ),
+    "kafka": Example(
+        ask=lambda address: {"address": address},
+        serves=lambda: nullcontext(f"127.0.0.1:{brokers.kafka().ports[0]}"),
+        secrets=behind_tls("client_key"),
+    ),
+    "mqtt": Example(
+        ask=lambda address: {"address": address},
+        serves=greeting_in_mqtt,
+        secrets=behind_tls("client_key"),
+    ),
     "http": Example(ask=lambda address: {"url": f"http://{address}/"}, serves=echoing),
     "tcp": Example(
         ask=lambda address: {"address": address, "send": "GET / HTTP/1.0\r\n\r\n", "expect": ["banner exists"]},
