@@ -58,7 +58,7 @@ class SqlSpec(ProxiedSpec, SecuredSpec):
     query: Annotated[Text, Field(max_length=10_000)] = ""
     """One statement that is run once logged in, in a transaction that can only read; its rows are the answer."""
     tls: Literal["off", "prefer", "require"] = "prefer"
-    """off, or prefer: where the server offers it, whatever its certificate; or require: down without it, see verify."""
+    """With prefer TLS is spoken where the server offers it, whatever its certificate; with require it is down without."""
 
     @cached_property
     def target(self) -> tuple[str, int]:
@@ -108,7 +108,7 @@ def fill(seen: Observation, columns: Sequence[str], rows: Sequence[Sequence[Any]
     seen.facts["rows"] = len(plain)
     if plain and plain[0] and plain[0][0] is not None:
         seen.facts["value"] = as_text(plain[0][0])
-    seen.facts["body"] = json.dumps([dict(zip(columns, row, strict=False)) for row in plain]).encode()
+    seen.facts["body"] = _written([dict(zip(columns, row, strict=False)) for row in plain])
     seen.evidence["rows"] = len(plain)
     if len(rows) > MAX_ROWS:
         seen.evidence["notes"] = [f"rows cut at {MAX_ROWS}"]
@@ -121,7 +121,7 @@ def fill_value(seen: Observation, answer: Any, *, document: Any = None) -> None:
     seen.facts["rows"] = len(several)
     if several and several[0] is not None:
         seen.facts["value"] = as_text(several[0])
-    seen.facts["body"] = json.dumps(plain if document is None else document).encode()
+    seen.facts["body"] = _written(plain if document is None else document)
     seen.evidence["rows"] = len(several)
 
 
@@ -136,7 +136,7 @@ def fill_documents(seen: Observation, answer: Mapping[str, Any]) -> None:
     seen.facts["rows"] = len(several)
     if value is not None:
         seen.facts["value"] = as_text(value)
-    seen.facts["body"] = json.dumps(plain).encode()
+    seen.facts["body"] = _written(plain)
     seen.evidence["rows"] = len(several)
     if isinstance(found, list) and len(found) > MAX_ROWS:
         seen.evidence["notes"] = [f"rows cut at {MAX_ROWS}"]
@@ -154,8 +154,10 @@ def as_json(value: Any, depth: int = 0) -> Any:
             return value
         case float():
             return value if math.isfinite(value) else str(value)
+        case Decimal() if not value.is_finite():
+            return str(value)
         case Decimal():
-            return as_json(int(value) if value.is_finite() and _is_whole(value) else float(value))
+            return as_json(int(value) if _is_whole(value) else float(value))
         case bytes() | bytearray() | memoryview():
             return _read(bytes(value))
         case date() | time():
@@ -168,6 +170,10 @@ def as_json(value: Any, depth: int = 0) -> Any:
             return [as_json(inner, depth + 1) for inner in value]
         case _:
             return str(value)
+
+
+def _written(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode(errors="replace")
 
 
 def _is_whole(value: Decimal) -> bool:

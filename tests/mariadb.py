@@ -6,6 +6,7 @@ It speaks TLS by a certificate of the tests' own authority for "localhost" and 1
 from __future__ import annotations
 
 import shutil
+import struct
 from functools import cache
 
 from tests.daemons import Daemon, free_port, listens
@@ -64,6 +65,25 @@ def _installed(name: str) -> str:
     path = shutil.which(name)
     assert path, f"{name} is missing beside {program('mariadbd')}"
     return path
+
+
+def packet(number: int, content: bytes) -> bytes:
+    """A packet of MySQL's protocol, for targets that play a server."""
+    return struct.pack("<I", len(content))[:3] + bytes([number]) + content
+
+
+def greeting(*, tls: bool = False, plugin: bytes = b"mysql_native_password") -> bytes:
+    """What a server says first."""
+    able = 0x00088208 | (0x800 if tls else 0)  # database, protocol 4.1, secure connection, plugins
+    salt = b"saltsalt"
+    content = b"\x0a8.4.0\0" + struct.pack("<I", 7) + salt + b"\0" + struct.pack("<H", able & 0xFFFF)
+    content += struct.pack("<BHHB", 45, 2, able >> 16, 21) + bytes(10) + b"saltsaltsalt\0" + plugin + b"\0"
+    return packet(0, content)
+
+
+def error(number: int, code: int, message: str) -> bytes:
+    """How a server refuses."""
+    return packet(number, b"\xff" + struct.pack("<H", code) + b"#HY000" + message.encode())
 
 
 @cache

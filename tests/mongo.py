@@ -134,10 +134,8 @@ def _read(visit: Visit) -> tuple[int, dict[str, Any]] | None:
     if header is None:
         return None
     length, number, _, code = struct.unpack("<iiii", header)
-    content = _exactly(visit, length - 16)
-    assert code == 2013
-    assert content is not None
-    return number, bson.decode(content[5:])
+    content = _exactly(visit, length - 16) if code == 2013 else None
+    return None if content is None else (number, bson.decode(content[5:]))
 
 
 def _exactly(visit: Visit, count: int) -> bytes | None:

@@ -13,8 +13,12 @@ from checks.probes.heartbeat import HEARTBEAT
 from checks.probes.http import HTTP
 from checks.probes.imap import IMAP
 from checks.probes.kafka import KAFKA
+from checks.probes.mongodb import MONGODB
 from checks.probes.mqtt import MQTT
+from checks.probes.mysql import MYSQL
 from checks.probes.pop3 import POP3
+from checks.probes.postgres import POSTGRES
+from checks.probes.redis import REDIS
 from checks.probes.smtp import SMTP
 from checks.probes.tcp import TCP
 from checks.probes.tls import TLS
@@ -31,6 +35,10 @@ KINDS: dict[str, Kind] = {
     "pop3": POP3,
     "smtp": SMTP,
     "tls": TLS,
+    "postgres": POSTGRES,
+    "mysql": MYSQL,
+    "redis": REDIS,
+    "mongodb": MONGODB,
     "heartbeat": HEARTBEAT,
 }
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pamqp.commands import Connection
 from pamqp.frame import marshal
 
-from tests import brokers, dialogues
+from tests import brokers, dialogues, mariadb, mongo
 from tests.servers import Target, closed_port, echoes, greets, hangs, trusted
 
 
@@ -37,6 +37,34 @@ class Example:
     over: Literal["stream", "datagram", "host", "nothing"] = "stream"
     serves: Callable[[], AbstractContextManager[str]] | None = None
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@contextmanager
+def refusing_in_postgres() -> Iterator[str]:
+    """The address of a server of PostgreSQL that speaks no TLS and asks everybody for a password."""
+    with Target(greets(b"NR\0\0\0\x08\0\0\0\x03")) as target:
+        yield target.address
+
+
+@contextmanager
+def refusing_in_mysql() -> Iterator[str]:
+    """The address of a server of MySQL that speaks no TLS and knows nobody."""
+    with Target(greets(mariadb.greeting(), mariadb.error(2, 1045, "Access denied"))) as target:
+        yield target.address
+
+
+@contextmanager
+def answering_in_redis() -> Iterator[str]:
+    """The address of a server of Redis that answers once."""
+    with Target(greets(b"+PONG\r\n")) as target:
+        yield target.address
+
+
+@contextmanager
+def answering_in_mongodb() -> Iterator[str]:
+    """The address of a server of MongoDB that knows everybody."""
+    with Target(mongo.Mongo()) as target:
+        yield target.address
 
 
 def behind_tls(option: str) -> dict[str, Any]:
@@ -92,6 +120,14 @@ EXAMPLES: dict[str, Example] = {
         ask=lambda address: {"address": address},
         serves=greeting_in_mqtt,
         secrets=behind_tls("client_key"),
+    ),
+    "postgres": Example(ask=lambda address: {"address": address}, serves=refusing_in_postgres),
+    "mysql": Example(ask=lambda address: {"address": address}, serves=refusing_in_mysql),
+    "redis": Example(
+        ask=lambda address: {"address": address}, serves=answering_in_redis, secrets=behind_tls("client_key")
+    ),
+    "mongodb": Example(
+        ask=lambda address: {"address": address}, serves=answering_in_mongodb, secrets=behind_tls("client_key")
     ),
     "http": Example(ask=lambda address: {"url": f"http://{address}/"}, serves=echoing),
     "tcp": Example(

@@ -1,0 +1,118 @@
+"""`mysql` against a real MariaDB."""
+
+from __future__ import annotations
+
+import pytest
+
+from checks.result import Outcome, Reason
+from tests import mariadb
+from tests.mariadb import PASSWORD
+from tests.probing import probe_once
+from tests.servers import authority_pem
+
+pytestmark = pytest.mark.xdist_group("mariadb")
+
+
+def asked(query="", **options):
+    given = {"username": "maria", "password": PASSWORD, "database": "shop", "tls": "off"} | options
+    return probe_once(kind="mysql", address=f"127.0.0.1:{mariadb.server().port}", query=query, explain=True, **given)
+
+
+def answer_of(result):
+    assert (result.outcome, result.failure) == (Outcome.UP, None)
+    return result.evidence["json"]
+
+
+def test_the_answer_of_a_query_meets_expectations():
+    lines = ["rows == 1", "value == 1", "json $[0].stuck == 1", "latency < 5s"]
+    result = asked("SELECT count(*) AS stuck FROM orders WHERE state = 'stuck'", expect=lines)
+    assert answer_of(result) == '[{"stuck": 1}]'
+    assert result.latency_ns == result.phases.total()
+    assert result.evidence["server_version"].startswith("1")
+
+
+def test_values_are_told_by_their_types():
+    assert answer_of(asked("SELECT * FROM orders ORDER BY id")) == (
+        '[{"id": 1, "state": "stuck", "price": 12.5, "placed": "2026-03-10T12:20:00", "picture": "0x00ff"},'
+        ' {"id": 2, "state": "sent", "price": null, "placed": null, "picture": "plain"}]'
+    )
+
+
+def test_null_is_no_value():
+    result = asked("SELECT NULL", expect=["value != 5"])
+    assert result.failure.message == "expected value != 5, got nothing"
+
+
+def test_rows_are_counted_up_to_a_thousand():
+    result = asked("SELECT seq FROM seq_1_to_5000", expect=["rows == 1000", "value == 1"])
+    assert (result.outcome, result.evidence["notes"]) == (Outcome.UP, ["rows cut at 1000"])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM orders", "CREATE TABLE x (a int)", "DROP TABLE orders", "TRUNCATE orders", "SELECT 1; SELECT 2"],
+)
+def test_nothing_can_be_changed(statement):
+    result = asked(statement)
+    assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.REJECTED)
+    assert answer_of(asked("SELECT count(*) AS n FROM orders")) == '[{"n": 2}]'
+
+
+def test_a_file_of_ours_is_never_sent():
+    result = asked("LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE orders")
+    assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.REJECTED)
+
+
+def test_a_mistake_in_the_query_is_told_in_the_servers_words():
+    result = asked("SELECT nope")
+    assert result.failure.reason is Reason.REJECTED
+    assert result.failure.message == "the server answered: Unknown column 'nope' in 'SELECT' (1054)"
+
+
+def test_the_server_ends_a_statement_that_we_no_longer_wait_for():
+    result = asked("SELECT sleep(60), 'of ours'", timeout="300ms")
+    assert result.failure.reason is Reason.TIMEOUT
+    while "of ours" in mariadb.server().client("SHOW PROCESSLIST"):
+        pass  # or the test times out
+
+
+def test_a_value_that_is_too_large_is_not_taken():
+    assert asked("SELECT repeat('x', 2000000)").failure.reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "words"),
+    [
+        ({"password": "wrong"}, Reason.AUTHENTICATION, "Access denied for user 'maria'"),
+        ({"password": ""}, Reason.AUTHENTICATION, "(using password: NO) (1045)"),
+        ({"username": "nobody"}, Reason.AUTHENTICATION, "Access denied for user 'nobody'"),
+        ({"username": "only_tls"}, Reason.AUTHENTICATION, "Access denied for user 'only_tls'"),
+        ({"database": "nope"}, Reason.AUTHENTICATION, "to database 'nope' (1044)"),
+    ],
+)
+def test_a_refused_login_has_its_name(options, reason, words):
+    result = asked(**options)
+    assert result.failure.reason is reason
+    assert words in result.failure.message
+    assert PASSWORD not in repr(result)
+
+
+@pytest.mark.parametrize(("username", "tls"), [("maria", "prefer"), ("only_tls", "prefer"), ("only_tls", "require")])
+def test_passwords_open_the_door(username, tls):
+    ca = {"ca": authority_pem()} if tls == "require" else {}
+    result = asked("SELECT substring_index(user(), '@', 1) AS me", username=username, tls=tls, **ca)
+    assert answer_of(result) == f'[{{"me": "{username}"}}]'
+
+
+def test_a_certificate_is_judged_where_tls_is_required():
+    result = asked(tls="require")
+    assert (result.failure.reason, result.failure.phase) == (Reason.CERTIFICATE, "tls")
+    result = asked(tls="require", ca=authority_pem(), expect=["certificate > 1d", "tls < 5s"])
+    assert (result.outcome, result.failure) == (Outcome.UP, None)
+
+
+def test_a_stranger_is_answered_and_no_host_is_blocked_for_it():
+    result = asked(username="", password="", database="")
+    assert (result.outcome, result.latency_ns) == (Outcome.UP, result.phases.total())
+    errors = "SELECT coalesce(sum(sum_connect_errors), 0) AS n FROM performance_schema.host_cache"
+    assert mariadb.server().client(errors).split() == ["n", "0"]
