@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from checks import expect
 from checks.expect import Subject
@@ -20,9 +20,14 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _as_written(expressions: tuple[str, ...]) -> Any:
+    return expressions[0] if len(expressions) == 1 else list(expressions)
+
+
 Expressions = Annotated[
     tuple[Annotated[Line, Field(min_length=1, max_length=200)], ...],
     BeforeValidator(_as_list),
+    PlainSerializer(_as_written, return_type=Any),
     Field(min_length=1, max_length=20),
 ]
 
