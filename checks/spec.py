@@ -146,6 +146,10 @@ class MonitorSpec(BaseModel):
         """The locations that hold a target of it."""
         return ("local",)
 
+    def watches(self) -> tuple[str, ...]:
+        """The slugs of the monitors from which its status follows; none where it does not."""
+        return ()
+
 
 class ProbedSpec(MonitorSpec):
     """Options of the kinds that ask a target by themselves."""
@@ -216,7 +220,7 @@ def _secret_places(model: type[BaseModel]) -> tuple[tuple[str, bool, type[BaseMo
 
     Of an option made of models, those models have the secrets.
     """
-    places = []
+    places: list[tuple[str, bool, type[BaseModel] | None]] = []
     for name, info in model.model_fields.items():
         # By its type and not by its value: one sealed text is a mapping too.
         several = get_origin(info.annotation) is dict

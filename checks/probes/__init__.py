@@ -8,6 +8,7 @@ from typing import Any
 from checks.nearest import did_you_mean
 from checks.probe import Kind
 from checks.probes.amqp import AMQP
+from checks.probes.command import COMMAND
 from checks.probes.grpc import GRPC
 from checks.probes.heartbeat import HEARTBEAT
 from checks.probes.http import HTTP
@@ -22,6 +23,7 @@ from checks.probes.redis import REDIS
 from checks.probes.smtp import SMTP
 from checks.probes.tcp import TCP
 from checks.probes.tls import TLS
+from checks.probes.websocket import WEBSOCKET
 from checks.spec import MonitorSpec
 
 KINDS: dict[str, Kind] = {
@@ -40,6 +42,8 @@ KINDS: dict[str, Kind] = {
     "redis": REDIS,
     "mongodb": MONGODB,
     "heartbeat": HEARTBEAT,
+    "websocket": WEBSOCKET,
+    "command": COMMAND,
 }
 
 

@@ -204,6 +204,8 @@ _ENVIRONMENT = {
     "STILLUP_LOG_FORMAT": "`text`, for people, or `json`. By default `text`.",
     "STILLUP_PROBE_ALLOW": "Networks that probes may reach although they are refused by default, separated by spaces.",
     "STILLUP_PROBE_DENY": "Networks that probes may not reach.",
+    "STILLUP_COMMANDS": "The directory whose programs monitors of the kind `command` may run. By default none may: who "
+    "can edit monitors can run those programs. Set it for every process.",
 }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -14,6 +15,8 @@ from checks.options import Option, Value, options
 from checks.probes import KINDS, parse_spec, spec_class
 from checks.spec import REDACTED, MonitorSpec, ProbedSpec, dump, redact, seal, secret_options, slugify, unseal
 from tests.factories import make_spec
+
+plain_text = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=30).map(str.strip)
 
 # What no rule of a type says: texts that mean something to somebody.
 MEANINGFUL: dict[str, st.SearchStrategy[Any]] = {
@@ -32,9 +35,11 @@ MEANINGFUL: dict[str, st.SearchStrategy[Any]] = {
     "locations": st.lists(st.sampled_from(["local", "eu-west", "us"]), min_size=1, unique=True),
     "quorum": st.just(1),
     "username": st.text("abc é", max_size=9).map(str.strip),
+    "proxy": st.sampled_from(["http://10.0.0.1:3128", "socks5://eve:s3cret@[::1]:1080"]),
+    "resolver": st.sampled_from(["10.0.0.53", "tls://dns.example", "https://dns.example/dns-query"]),
+    "environment": st.dictionaries(st.sampled_from(["TOKEN", "B_1"]), plain_text, max_size=2),
 }
 LINES = ["status == 200", "latency < 800ms", 'banner contains "x"', "certificate > 14d", "connect < 1s", "dns exists"]
-plain_text = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=30).map(str.strip)
 
 
 def strategy_of(option: Option, spec: type[MonitorSpec]) -> st.SearchStrategy[Any]:
@@ -57,29 +62,46 @@ def strategy_for(value: Value) -> st.SearchStrategy[Any]:
             return st.integers(int(low or 0), int(high or 100))
         case "duration":
             return st.integers(int((low or 0) * 1000), int((high or 10**6) * 1000)).map(lambda ms: f"{ms}ms")
+        case "list" if value.item is not None:
+            return st.lists(strategy_for(value.item), min_size=value.shortest or 0, max_size=3)
+        case "mapping" if value.model is not None:
+            inner = {
+                option.name: (option.required, strategy_for(option.value)) for option in options(value.model).values()
+            }
+            return st.fixed_dictionaries(
+                {name: strategy for name, (required, strategy) in inner.items() if required},
+                optional={name: strategy for name, (required, strategy) in inner.items() if not required},
+            )
+        case "mapping" if value.item is not None:
+            return st.dictionaries(
+                st.from_regex("[A-Z][a-z]{0,5}", fullmatch=True), strategy_for(value.item), max_size=3
+            )
         case _:
             return plain_text.filter(bool)
 
 
 @st.composite
 def specs(draw: st.DrawFn, kind: str) -> MonitorSpec:
-    """Any specification of a kind, built by nothing but what its options say of themselves."""
+    """Any specification of a kind: what its options say of themselves, as far as they go together."""
     model = spec_class(kind)
-    data: dict[str, Any] = {"kind": kind, "name": draw(plain_text.filter(bool)), "slug": "a-slug"}
-    for option in options(model).values():
-        if option.name not in data and (option.required or draw(st.booleans())):
-            data[option.name] = draw(strategy_of(option, model))
-    # What two options say of each other.
-    if data.get("method", "GET") in ("GET", "HEAD"):
-        data.pop("body", None)
-    if not data.get("username"):
-        data.pop("password", None)
-    else:
-        data.pop("bearer", None)
-    return parse_spec(data)
+    data: dict[str, Any] = {**dump(make_spec(kind=kind)), "name": draw(plain_text.filter(bool)), "slug": "a-slug"}
+    wished = {
+        option.name: draw(strategy_of(option, model))
+        for option in options(model).values()
+        if option.name not in ("kind", "name", "slug") and draw(st.booleans())
+    }
+    try:
+        return parse_spec({**data, **wished})
+    except ValidationError:
+        for name, value in wished.items():
+            with contextlib.suppress(ValidationError):
+                parse_spec({**data, name: value})
+                data[name] = value
+        return parse_spec(data)
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])  # of its tables of characters, once
 @given(st.data())
 def test_what_is_dumped_is_read_as_it_was(kind: str, data: st.DataObject) -> None:
     spec = data.draw(specs(kind))
@@ -92,6 +114,7 @@ def leaves(value: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])  # of its tables of characters, once
 @given(st.data())
 def test_what_is_sealed_hides_every_secret_and_opens_as_it_was(kind: str, data: st.DataObject) -> None:
     spec = data.draw(specs(kind))

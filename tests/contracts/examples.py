@@ -6,10 +6,13 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from logging import getLogger
+from threading import Thread
 from typing import Any, Literal
 
 from pamqp.commands import Connection
 from pamqp.frame import marshal
+from websockets.sync.server import serve
 
 from tests import brokers, dialogues, mariadb, mongo
 from tests.servers import Target, closed_port, echoes, greets, hangs, trusted
@@ -102,6 +105,19 @@ def greeting_in_mqtt() -> Iterator[str]:
         yield target.address
 
 
+@contextmanager
+def answering_websockets() -> Iterator[str]:
+    """The address of a server that opens WebSockets and waits."""
+    logger = getLogger("websockets.quiet")
+    logger.disabled = True
+    with serve(lambda visit: visit.wait_closed(), "127.0.0.1", 0, logger=logger) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.socket.getsockname()[1]}"
+        server.shutdown()
+        thread.join()
+
+
 EXAMPLES: dict[str, Example] = {
     "amqp": Example(
         ask=lambda address: {"address": address}, serves=greeting_in_amqp, secrets=behind_tls("client_key")
@@ -130,6 +146,13 @@ EXAMPLES: dict[str, Example] = {
         ask=lambda address: {"address": address}, serves=answering_in_mongodb, secrets=behind_tls("client_key")
     ),
     "http": Example(ask=lambda address: {"url": f"http://{address}/"}, serves=echoing),
+    "command": Example(
+        ask=lambda seconds: {"program": "sleep", "arguments": [seconds or "60"]},
+        over="nothing",
+        serves=lambda: nullcontext("0.01"),
+        secrets={"environment": {"environment": {"TOKEN": "secret-of-environment"}}},
+    ),
+    "websocket": Example(ask=lambda address: {"url": f"ws://{address}/"}, serves=answering_websockets),
     "tcp": Example(
         ask=lambda address: {"address": address, "send": "GET / HTTP/1.0\r\n\r\n", "expect": ["banner exists"]},
         serves=echoing,
