@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +24,12 @@ from checks.scram import Digest, Scram, ScramProblem
 from checks.wire import MAX_HEARD, Wire, printable
 
 MAX_FETCH = 65_536  # bytes asked for
+PAUSE = 0.01  # seconds before asking again
 FETCH_WAIT = 500  # milliseconds that a broker may wait for our record before it answers without
 # What a broker must speak at the least: Kafka 0.11, of 2017, the first not to make a topic because somebody asked for it.
 _NEEDED = {MetadataRequest.API_KEY: 4, ProduceRequest.API_KEY: 3, FetchRequest.API_KEY: 4}
+_CODEC = 0x07  # the bits of a batch's attributes that say how it is compressed
+_NEEDED_TO_LOG_IN = {SaslHandShakeRequest.API_KEY: 1, SaslAuthenticateRequest.API_KEY: 0}
 _DIGESTS: dict[str, Digest] = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 _OF_CREDENTIALS = (29, 30, 31, 33, 34, 58)  # error codes: not authorized, or SASL failed
 
@@ -65,6 +69,8 @@ class KafkaSession:
 
     async def log_in(self, mechanism: str, username: str, password: str) -> None:
         """Prove who we are, by SASL."""
+        if any(self._versions.get(key, (0, -1))[1] < version for key, version in _NEEDED_TO_LOG_IN.items()):
+            raise self.wire.failure(Reason.AUTHENTICATION, "the broker takes no login (SASL)")
         answer = await self._ask(SaslHandShakeRequest(mechanism))
         if answer.error_code:
             offered = printable(", ".join(map(str, answer.enabled_mechanisms or ()))) or "none"
@@ -89,7 +95,7 @@ class KafkaSession:
     async def look(self, topic: str) -> Cluster:
         """What the broker knows of its cluster and of a topic, where one is named."""
         answer = await self._ask(MetadataRequest([topic] if topic else [], allow_auto_topic_creation=False))
-        hosts = {node: (host, port) for node, host, port, *_ in answer.brokers or ()}
+        hosts = {node: (host or "", port) for node, host, port, *_ in answer.brokers or ()}
         found = next((row for row in answer.topics or () if row[1] == topic), None) if topic else None
         if topic and found is None:
             raise self._nonsense(f"the broker says nothing of the topic {topic}")
@@ -107,8 +113,11 @@ class KafkaSession:
         record = f"stillup {uuid4()}".encode()
         sent_ns = self.wire.now_ns()
         offset = await self._produce(topic, partition, record, int(within * 1000))
-        while not _holds(await self._fetch(topic, partition, offset), record, offset):
-            pass
+        found = b""
+        while not found:
+            found = await self._fetch(topic, partition, offset)
+        if not _holds(found, record, offset):
+            raise self._nonsense("the broker gave another record back than ours")
         return (self.wire.last_ns - sent_ns) / 1e9
 
     async def _produce(self, topic: str, partition: int, record: bytes, milliseconds: int) -> int:
@@ -137,6 +146,8 @@ class KafkaSession:
         self._judge(getattr(answer, "error_code", 0), "to give our record back")
         row = self._of_partition(answer, partition)
         self._judge(row[1], "to give our record back")
+        if not row[-1]:
+            await asyncio.sleep(PAUSE)
         return bytes(row[-1] or b"")
 
     async def _ask(self, request: Any) -> Any:
@@ -193,4 +204,4 @@ def _holds(batch: bytes, record: bytes, offset: int) -> bool:
     if len(batch) < 23:
         return False
     (first,), (attributes,) = struct.unpack_from(">q", batch), struct.unpack_from(">h", batch, 21)
-    return bool(attributes & DefaultRecordBatchBuilder.CODEC_MASK) and first == offset
+    return bool(attributes & _CODEC) and first == offset
