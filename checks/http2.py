@@ -25,6 +25,7 @@ MAX_EVENTS = 4000  # of the protocol, in one answer: 1 MiB in frames of 262 byte
 MAX_CONTROLS = 200  # settings, pings, empty pieces of the body: what asks for a reply or does nothing
 _WINDOW = 2 * MAX_BODY  # bytes that the target may send without waiting for us: more than we read
 _FED = 8192  # bytes that h2 is given at a time, for it reads to the end of what it is given
+_SETTINGS = 4  # the type of that frame
 _STREAM = 1  # we ask once
 _OF_HTTP_1 = OURS - {"content-length", "te"}
 
@@ -40,6 +41,7 @@ class Http2Exchange(Exchange):
         self.trailers: Headers = []  # what came after the body
         self._h2: H2Connection | None = None
         self._unsent = b""
+        self._begun = b""  # the first bytes of the target's first frame
         self._events = self._controls = self._hints = 0
 
     @property
@@ -76,6 +78,7 @@ class Http2Exchange(Exchange):
             return
         self._wire_bytes += len(data)
         try:
+            self._check_beginning(data)
             self._feed(self._h2, data, at_ns)
         except DenialOfServiceError:
             self._fail(Reason.TOO_LARGE, f"the headers are over {MAX_HEAD // 1024} KiB")
@@ -123,6 +126,13 @@ class Http2Exchange(Exchange):
         outgoing = h2c.data_to_send()
         if outgoing:
             self.send(outgoing)
+
+    def _check_beginning(self, data: bytes) -> None:
+        """Raise ValueError where the first frame is not of settings (RFC 9113, 3.4): h2 would wait for all of it."""
+        if len(self._begun) < 4:
+            self._begun += data[: 4 - len(self._begun)]
+            if len(self._begun) == 4 and self._begun[3] != _SETTINGS:
+                raise ValueError(f"it begins with {data[:24].decode('ascii', 'backslashreplace')!r}")
 
     def _feed(self, h2c: H2Connection, data: bytes, at_ns: int) -> None:
         for start in range(0, len(data), _FED):
