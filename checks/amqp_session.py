@@ -62,12 +62,12 @@ class AmqpSession:
         """How many messages wait in a queue, and how many consumers it has. The queue stays as it is."""
         self._send(commands.Queue.Declare(queue=queue, passive=True), CHANNEL)
         declared = await self._answer(commands.Queue.DeclareOk)
-        return declared.message_count, declared.consumer_count
+        return declared.message_count or 0, declared.consumer_count or 0
 
     async def round_trip(self) -> float:
         """How many seconds a message took to a queue of our own and back; the queue ends with the connection."""
         self._send(commands.Queue.Declare(exclusive=True, auto_delete=True), CHANNEL)
-        queue = (await self._answer(commands.Queue.DeclareOk)).queue
+        queue = (await self._answer(commands.Queue.DeclareOk)).queue or ""
         self._send(commands.Basic.Consume(queue=queue, no_ack=True, exclusive=True), CHANNEL)
         await self._answer(commands.Basic.ConsumeOk)
         message = f"stillup {uuid4()}".encode()

@@ -180,7 +180,7 @@ class KafkaSession:
     def _of_partition(self, answer: Any, partition: int) -> Sequence[Any]:
         """What an answer says of the one partition that it was asked about."""
         rows = (row for _topic, rows in answer.topics or () for row in rows or () if row[0] == partition)
-        found = next(rows, None)
+        found: Sequence[Any] | None = next(rows, None)
         if found is None:
             raise self._nonsense("the broker says nothing of the partition that it was asked about")
         return found

@@ -149,7 +149,7 @@ def _read(body: bytes) -> str:
         status = health_pb2.HealthCheckResponse.FromString(body[5:]).status
     except DecodeError:
         raise _failure(Reason.PROTOCOL, "the answer is no message of the health service") from None
-    known = {number: name for name, number in health_pb2.HealthCheckResponse.ServingStatus.items()}
+    known: dict[int, str] = {number: name for name, number in health_pb2.HealthCheckResponse.ServingStatus.items()}
     return known.get(status, str(status))
 
 
