@@ -16,4 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monitoring.settings")
 
 _django = cast("Application", get_asgi_application())  # its stubs say dict where ASGI says mapping
 
-application = Front(_django, PingReceiver(measurements_url()), StaticFiles())
+# What stands on the models can be imported only now.
+from monitoring import ping_keys  # noqa: E402
+
+application = Front(_django, PingReceiver(measurements_url(), ping_keys.make), StaticFiles())

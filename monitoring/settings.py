@@ -144,3 +144,9 @@ SESSION_COOKIE_HTTPONLY = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 
 LOGGING_CONFIG = None  # processes configure logging themselves: checks.logs.configure
+
+# What `?create=1` makes of a slug that no monitor has.
+NEW_HEARTBEAT = {
+    "schedule": {"every": read_env("STILLUP_NEW_HEARTBEAT_PERIOD", "1d")},
+    "grace": read_env("STILLUP_NEW_HEARTBEAT_GRACE", "1h"),
+}

@@ -1,5 +1,6 @@
 """What to watch, whom to tell, what to show. The store of measurements is `checks.store`; Django keeps no status."""
 
+from monitoring.models.access import ApiKey, PingKey
 from monitoring.models.alerting import AlertRule, AlertRuleChannel, Channel
 from monitoring.models.configuration import ConfigurationFile
 from monitoring.models.incident import Incident, IncidentUpdate, PostMortem
@@ -10,6 +11,7 @@ from monitoring.models.status_page import Component, ComponentGroup, PageSnapsho
 __all__ = [
     "AlertRule",
     "AlertRuleChannel",
+    "ApiKey",
     "Channel",
     "Component",
     "ComponentGroup",
@@ -22,6 +24,7 @@ __all__ = [
     "Notification",
     "Owner",
     "PageSnapshot",
+    "PingKey",
     "PostMortem",
     "StatusPage",
 ]

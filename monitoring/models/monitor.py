@@ -36,6 +36,8 @@ class Monitor(models.Model):
     revision = models.PositiveIntegerField(default=1, editable=False)
     paused = models.BooleanField(default=False)
     ping_code = models.UUIDField(unique=True, default=random_code, editable=False)
+    old_ping_code = models.UUIDField(null=True, blank=True, editable=False)  # the one before, heard for a while
+    old_ping_code_until = models.DateTimeField(null=True, blank=True, editable=False)
     retired_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(editable=False)
     updated_at = models.DateTimeField(editable=False)

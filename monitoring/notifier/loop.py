@@ -26,7 +26,7 @@ from checks.process import Watchdog, process_name
 from checks.sight import EVERYWHERE, SIGN_EVERY, JumpDetector, Signs
 from checks.store.engine import measure_offset
 from checks.store.writer import CHANNEL
-from monitoring import publish
+from monitoring import ping_keys, publish
 from monitoring.notifier import delivery, loose_ends, reminders, system
 from monitoring.notifier.dispatch import OUTAGES, Dispatcher
 from monitoring.notifier.slots import Outage, Slots
@@ -73,6 +73,7 @@ class Notifier:
         self._every(10.0, "clock", hot, lambda: clock.set_offset(measure_offset(self._engine)))
         self._every(SIGN_EVERY, "signs of life", hot, self._sign)
         self._every(30.0, "reconcile", slow, publish.reconcile)
+        self._every(30.0, "ping-keys", slow, ping_keys.publish_all)
         self._every(30.0, "loose ends", slow, self._tie_up)
         self._every(5.0, "reminders", slow, self._remind)
         self._every(5.0, "troubles", slow, lambda: system.follow_troubles(self._engine, clock.utcnow()))

@@ -40,7 +40,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--timezone", default=_timezone(), help="of the machine that runs the jobs; by default this machine's"
         )
-        parser.add_argument("--beat", default="beat", help="where the jobs' machine has the script clients/beat")
+        parser.add_argument(
+            "--beat", default="/usr/local/bin/beat", help="where the jobs' machine has the script clients/beat"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         text = _text(options["file"])
