@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from checks.cookies import cookie_values
 from checks.expect_reader import (
     OPERATORS,
     OPERATORS_OF,
@@ -21,6 +22,7 @@ from checks.expect_reader import (
     Subject,
 )
 from checks.jsonpath import NotJson, parse_json, select
+from checks.markup import Document, NotMarkup
 from checks.result import Failure, Reason
 from checks.units import spoken_duration, spoken_size
 
@@ -93,13 +95,14 @@ def evaluate(expectation: Expectation, facts: Mapping[str, Any]) -> Failure | No
 
 
 class _Document:
-    """The body as JSON, read once for all lines of a probe."""
+    """The body as JSON and as markup, read once for all lines of a probe."""
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._facts = facts
         self._read = False
         self._value: Any = None
         self._problem: NotJson | None = None
+        self._markup: Document | None = None
 
     def value(self) -> Any:
         """The document. Raises NotJson."""
@@ -113,13 +116,24 @@ class _Document:
             raise self._problem
         return self._value
 
+    def texts(self, query: Any, language: str) -> list[str]:
+        """What an XPath selects in the body as this language, xml or html. Raises NotMarkup."""
+        if self._markup is None:
+            self._markup = Document(self._facts["body"])
+        return self._markup.select(query, language)
+
 
 def _evaluate(expectation: Expectation, facts: Mapping[str, Any], document: _Document) -> Failure | None:
     match expectation.subject.argument:
         case "jsonpath":
             found = _json_mismatch(expectation, facts, document)
+        case "xpath":
+            found = _markup_mismatch(expectation, facts, document)
         case "name":
             found = _header_mismatch(expectation, facts)
+        case "cookie":
+            value = cookie_values(facts.get("headers", ())).get(expectation.argument or "")
+            found = _mismatch(expectation, value, missing=value is None)
         case None if expectation.baseline is not None:
             found = _baseline_mismatch(expectation, expectation.baseline, facts)
         case None:
@@ -180,6 +194,19 @@ def _json_mismatch(expectation: Expectation, facts: Mapping[str, Any], document:
         if found is not None:
             return found if len(nodes) == 1 else f"{found} at {_clipped(node.path())}"
     return None
+
+
+def _markup_mismatch(expectation: Expectation, facts: Mapping[str, Any], document: _Document) -> str | None:
+    if facts.get("body") is None:
+        return "no body"
+    try:
+        texts = document.texts(expectation.query, expectation.subject.name)
+    except NotMarkup as exc:
+        return f"a body that is no {expectation.subject.name.upper()}: {exc}"
+    if not texts:
+        return _mismatch(expectation, None, missing=True)
+    found = (_mismatch(expectation, text, missing=False) for text in texts)
+    return next((mismatch for mismatch in found if mismatch is not None), None)
 
 
 def _text(value: str | bytes) -> str:

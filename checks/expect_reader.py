@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from checks.comparisons import NUMBER, Range, as_bytes, compared_pair, comparison, is_number, number_of, same
 from checks.jsonpath import BadPath, compile_path, compile_regex, outside_strings
+from checks.markup import compile_xpath
 from checks.nearest import did_you_mean
 from checks.units import parse_duration, parse_size
 
@@ -45,7 +46,7 @@ class Subject:
     name: str
     type: Type
     help: str
-    argument: Literal["jsonpath", "name"] | None = None
+    argument: Literal["jsonpath", "xpath", "name", "cookie"] | None = None
     history: bool = False  # earlier values are known: `> 50% of median(7)` can be said
 
 
@@ -162,18 +163,22 @@ class Reader:
             return None, None
         self._skip_space()
         start = self.position
-        if subject.argument == "name":
+        if subject.argument in ("name", "cookie"):
             name = self._take(_HEADER_NAME)
             if name is None or name[0] in ("in", "not", "contains", "matches", "exists"):
-                raise self._fail(f"{subject.name} needs a name, as in {subject.name} Content-Type exists", start)
-            return name[0].lower(), None
-        if not self.line.startswith("$", start):
+                example = "session" if subject.argument == "cookie" else "Content-Type"
+                raise self._fail(f"{subject.name} needs a name, as in {subject.name} {example} exists", start)
+            return (name[0] if subject.argument == "cookie" else name[0].lower()), None
+        is_json = subject.argument == "jsonpath"
+        if is_json and not self.line.startswith("$", start):
             raise self._fail(f"{subject.name} needs a JSONPath that begins with $, as in {subject.name} $.status")
         ends = (i for i, char, depth in outside_strings(self.line, start) if depth <= 0 and char in " \t<>=!")
         self.position = next(ends, len(self.line))
         path = self.line[start : self.position]
+        if not path or path in ("in", "not", "contains", "matches", "exists"):
+            raise self._fail(f'{subject.name} needs an XPath, as in {subject.name} //title == "Shop"', start)
         try:
-            return path, compile_path(path)
+            return path, compile_path(path) if is_json else compile_xpath(path)
         except BadPath as exc:
             raise self._fail(str(exc), start + min(exc.index, len(path))) from exc
 

@@ -13,6 +13,7 @@ from jsonpath_rfc9535.function_extensions import ExpressionType, FilterFunction
 from jsonpath_rfc9535.node import JSONPathNode
 
 MAX_PATH = 500  # characters
+MAX_DOCUMENT = 1024 * 1024  # bytes: some milliseconds, in which nothing else is probed
 MAX_VALUES = 10_000  # of a document that a query may search: some microseconds each, in which nothing else is probed
 
 
@@ -113,8 +114,11 @@ def compile_path(path: str) -> jsonpath_rfc9535.JSONPathQuery:
 
 def parse_json(body: bytes | str) -> Any:
     """The document. Raises NotJson with where it stops being JSON; NaN, endless numbers and deep nesting are none."""
+    if len(body) > MAX_DOCUMENT:
+        raise NotJson(f"it is over {MAX_DOCUMENT // 1024 // 1024} MiB")
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
+        return _decoder.decode(text)
     except json.JSONDecodeError as exc:
         raise NotJson(f"{exc.msg.lower()} at line {exc.lineno} column {exc.colno}") from exc
     except RecursionError as exc:
@@ -127,6 +131,9 @@ def parse_json(body: bytes | str) -> Any:
 
 def _refuse_constant(name: str) -> Any:
     raise NotJson(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)  # made once: making one costs more than a small document
 
 
 def select(query: jsonpath_rfc9535.JSONPathQuery, document: Any) -> list[JSONPathNode]:

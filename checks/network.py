@@ -23,6 +23,7 @@ from checks.resolver import Resolver
 from checks.route import Route
 from checks.securing import Tls, TlsContexts, library_context, secure, spec_tls
 from checks.tls import CertificateJudge
+from checks.tokens import Tokens
 
 __all__ = [
     "DIRECT",
@@ -48,6 +49,7 @@ class Resources:
     names: Names = field(default_factory=Names)
     judge: CertificateJudge = field(default_factory=CertificateJudge)
     contexts: TlsContexts = field(default_factory=TlsContexts)
+    tokens: Tokens = field(default_factory=Tokens)
 
     @classmethod
     def open(cls) -> Resources:

@@ -60,7 +60,10 @@ ANSWER: Mapping[str, Subject] = {
     "status": Subject("status", "number", "The status code of the last answer."),
     "body": Subject("body", "bytes", "The body: 1 MiB of it as it was sent, at most 8 MiB when it is decoded."),
     "json": Subject("json", "json", "A value in the body, chosen by a JSONPath.", argument="jsonpath"),
+    "xml": Subject("xml", "header", "A value in the body, chosen by an XPath; names are without namespaces.", "xpath"),
+    "html": Subject("html", "header", "A value in the page, chosen by an XPath.", argument="xpath"),
     "header": Subject("header", "header", "A header of the answer, chosen by its name.", argument="name"),
+    "cookie": Subject("cookie", "header", "A cookie that the answer sets, chosen by its name.", argument="cookie"),
     "certificate": Subject("certificate", "duration", "The time left until the certificate expires."),
     "size": Subject("size", "size", "The size of the body as it was sent."),
     "redirects": Subject("redirects", "number", "How many redirects were followed."),
@@ -91,7 +94,7 @@ class Authentication(Protocol):
     async def prove(self, context: ProbeContext, request: Request) -> Request:
         """The request with the proof."""
 
-    def refused(self, request: Request, answer: Exchange) -> bool:
+    def refused(self, context: ProbeContext, request: Request, answer: Exchange) -> bool:
         """Whether to prove it anew, because the answer to `request` is that the proof is none."""
 
 
@@ -161,7 +164,7 @@ async def _proven(
 ) -> Exchange:
     """The answer to a request that says who we are; asked once more where it has to say it anew."""
     exchange = await ask(proven := await authentication.prove(context, request))
-    if authentication.refused(proven, exchange):
+    if authentication.refused(context, proven, exchange):
         exchange = await ask(await authentication.prove(context, request))
     return exchange
 

@@ -145,7 +145,11 @@ EXAMPLES: dict[str, Example] = {
     "mongodb": Example(
         ask=lambda address: {"address": address}, serves=answering_in_mongodb, secrets=behind_tls("client_key")
     ),
-    "http": Example(ask=lambda address: {"url": f"http://{address}/"}, serves=echoing),
+    "http": Example(
+        ask=lambda address: {"url": f"http://{address}/"},
+        serves=echoing,
+        secrets={"form": {"method": "POST", "form": {"token": "secret-of-form"}}},
+    ),
     "command": Example(
         ask=lambda seconds: {"program": "sleep", "arguments": [seconds or "60"]},
         over="nothing",
