@@ -21,7 +21,7 @@ class AmqpSpec(WireSpec):
 
     subjects: ClassVar[Mapping[str, Subject]] = {
         "round_trip": Subject(
-            "round_trip", "duration", "The time of our message to the broker and back (with publish)."
+            "round_trip", "duration", "The time of our message to the broker and back (with round_trip)."
         ),
         "messages": Subject("messages", "number", "How many messages wait in the queue (with queue)."),
         "consumers": Subject("consumers", "number", "How many consumers the queue has (with queue)."),
@@ -33,7 +33,7 @@ tls: true
 username: stillup
 password: ${RABBIT_PASSWORD}
 queue: orders
-publish: true
+round_trip: true
 expect:
   - consumers >= 1
 degraded:
@@ -51,12 +51,12 @@ degraded:
     """The virtual host that is entered after the login."""
     queue: Annotated[Line, Field(max_length=200)] = ""
     """A queue whose messages and consumers are counted. Nothing is taken from it."""
-    publish: bool = False
+    round_trip: bool = False
     """Send a message through a queue of our own, which ends with the connection, and wait for it to come back."""
 
     @model_validator(mode="after")
     def _can_do_what_it_is_to_do(self) -> Self:
-        for name in ("password", "queue", "publish"):
+        for name in ("password", "queue", "round_trip"):
             if getattr(self, name) and not self.username:
                 raise ValueError(f"{name}: needs a username")
         return self
@@ -76,12 +76,12 @@ async def probe(spec: AmqpSpec, context: ProbeContext) -> Observation:
         if spec.username:
             await session.log_in(start.mechanisms, spec.username, spec.password)
             await session.open(spec.vhost)
-        if spec.queue or spec.publish:
+        if spec.queue or spec.round_trip:
             await session.open_channel()
         if spec.queue:
             seen.facts["messages"], seen.facts["consumers"] = await session.count(spec.queue)
             seen.evidence["queue"] = {name: seen.facts[name] for name in ("messages", "consumers")}
-        if spec.publish:
+        if spec.round_trip:
             seen.facts["round_trip"] = await session.round_trip()
         wire.finish()
         seen.complete = True

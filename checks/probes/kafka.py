@@ -32,7 +32,7 @@ class KafkaSpec(WireSpec):
             "under_replicated", "number", "How many partitions lack a replica in sync (with topic)."
         ),
         "round_trip": Subject(
-            "round_trip", "duration", "The time of our record to the broker and back (with publish)."
+            "round_trip", "duration", "The time of our record to the broker and back (with round_trip)."
         ),
         **WIRE_SUBJECTS,
     }
@@ -43,7 +43,7 @@ username: stillup
 password: ${KAFKA_PASSWORD}
 mechanism: SCRAM-SHA-512
 topic: stillup
-publish: true
+round_trip: true
 expect:
   - brokers >= 3
   - leaderless == 0
@@ -61,7 +61,7 @@ degraded:
     """How the login is made."""
     topic: Annotated[Line, Field(max_length=249, pattern=_TOPIC)] | Literal[""] = ""
     """A topic whose partitions are looked at. It is never created."""
-    publish: bool = False
+    round_trip: bool = False
     """Write a record to the topic and read it back, without a consumer group. The record stays as long as the topic keeps it."""
     partition: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
     """The partition of the topic that is written to: 0 to 100,000."""
@@ -70,8 +70,8 @@ degraded:
     def _can_do_what_it_is_to_do(self) -> Self:
         if self.password and not self.username:
             raise ValueError("password: needs a username")
-        if self.publish and not self.topic:
-            raise ValueError("publish: needs a topic")
+        if self.round_trip and not self.topic:
+            raise ValueError("round_trip: needs a topic")
         return self
 
 
@@ -86,7 +86,7 @@ async def probe(spec: KafkaSpec, context: ProbeContext) -> Observation:
         session = await _begin(spec, KafkaSession(wire))
         cluster = await session.look(spec.topic)
         _report(spec, context, cluster)
-        if spec.publish:
+        if spec.round_trip:
             leader = _leader(spec, wire, cluster)
             if leader != spec.target:
                 wire.finish()

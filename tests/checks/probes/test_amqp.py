@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import socket
 import struct
 import time
 
 import pytest
 from pamqp import commands
-from pamqp.frame import marshal
+from pamqp.body import ContentBody
+from pamqp.frame import marshal, unmarshal
+from pamqp.header import ContentHeader
 from pydantic import ValidationError
 
 from checks.result import Outcome, Reason
@@ -21,6 +24,11 @@ from tests.servers import Target, authority_pem, greets, hangs, resets
 EVE = {"username": USER, "password": PASSWORD}
 START = marshal(commands.Connection.Start(server_properties={"product": "Hare", "version": "1\x1b[2J"}), 0)
 TUNE = marshal(commands.Connection.Tune(0, 0, 0), 0)
+LOGGED_IN = {
+    "Connection_StartOk": (TUNE,),
+    "Connection_Open": (marshal(commands.Connection.OpenOk(), 0),),
+    "Channel_Open": (marshal(commands.Channel.OpenOk(), 1),),
+}
 in_rabbitmq = pytest.mark.xdist_group("rabbitmq")
 
 
@@ -50,7 +58,7 @@ def test_a_login_alone_is_a_probe_and_takes_leave():
 
 @in_rabbitmq
 def test_a_message_comes_back_through_a_queue_that_ends_with_us():
-    result = probe_amqp(publish=True, expect=["round_trip > 0s", "round_trip < 10s"], **EVE)
+    result = probe_amqp(round_trip=True, expect=["round_trip > 0s", "round_trip < 10s"], **EVE)
     assert (result.outcome, result.failure) == (Outcome.UP, None)
     assert result.latency_ns == result.phases.total()
 
@@ -83,12 +91,11 @@ def test_tls_is_spoken_and_the_certificate_is_judged():
     assert probe_amqp(address, tls=True, ip="4", **EVE).failure.reason is Reason.CERTIFICATE
 
 
-@pytest.mark.parametrize("close", [False, True])
-def test_what_waits_in_a_queue_is_counted(close):
+@pytest.mark.parametrize("polite", [False, True])
+def test_what_waits_in_a_queue_is_counted_whether_the_broker_takes_leave_of_us_or_not(polite):
     counted = marshal(commands.Queue.DeclareOk(queue="orders", message_count=7, consumer_count=2), 1)
-    logged_in = (TUNE, marshal(commands.Connection.OpenOk(), 0), marshal(commands.Channel.OpenOk(), 1))
-    bye = (marshal(commands.Connection.CloseOk(), 0),) if close else ()  # it need not take leave of us
-    with Target(answers_frames(START, *logged_in, counted, *bye)) as target:
+    bye = (marshal(commands.Connection.CloseOk(), 0),) if polite else ()
+    with Target(answers(Queue_Declare=(counted,), Connection_Close=bye)) as target:
         expected = ["messages == 7", "consumers == 2"]
         result = probe_amqp(target.address, queue="orders", expect=expected, timeout="2s", **EVE)
     assert (result.outcome, result.failure) == (Outcome.UP, None)
@@ -142,19 +149,18 @@ def test_a_frame_of_tables_in_tables_is_refused():
 
 
 def test_another_message_is_not_taken_for_ours():
-    steps = (
-        marshal(commands.Channel.OpenOk(), 1),
-        marshal(commands.Queue.DeclareOk(queue="ours", message_count=0, consumer_count=0), 1),
-        marshal(commands.Basic.ConsumeOk("c"), 1),
-        marshal(commands.Basic.Deliver("c", 1, False, "", "ours"), 1)
-        + struct.pack(">BHIHHQH", 2, 1, 14, 60, 0, 44, 0)
-        + b"\xce"
-        + struct.pack(">BHI", 3, 1, 44)
-        + b"x" * 44
-        + b"\xce",
+    delivered = (
+        marshal(commands.Basic.Deliver("c", 1, False, "", "ours"), 1),
+        marshal(ContentHeader(body_size=44), 1),
+        marshal(ContentBody(b"x" * 44), 1),
     )
-    with Target(answers_frames(START, TUNE, marshal(commands.Connection.OpenOk(), 0), *steps)) as target:
-        result = probe_amqp(target.address, publish=True, timeout="2s", **EVE)
+    steps = {
+        "Queue_Declare": (marshal(commands.Queue.DeclareOk(queue="ours", message_count=0, consumer_count=0), 1),),
+        "Basic_Consume": (marshal(commands.Basic.ConsumeOk("c"), 1),),
+        "Basic_Publish": delivered,
+    }
+    with Target(answers(**steps)) as target:
+        result = probe_amqp(target.address, round_trip=True, timeout="2s", **EVE)
     assert (result.failure.reason, result.failure.message) == (
         Reason.PROTOCOL,
         "the broker delivered another message than the one we sent",
@@ -177,7 +183,7 @@ def test_a_broker_that_hangs_or_hangs_up_is_told_as_such(behave, reason):
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, reason)
 
 
-@pytest.mark.parametrize("option", [{"password": "secret"}, {"queue": "orders"}, {"publish": True}])
+@pytest.mark.parametrize("option", [{"password": "secret"}, {"queue": "orders"}, {"round_trip": True}])
 def test_what_needs_a_login_needs_a_user(option):
     with pytest.raises(ValidationError, match="needs a username"):
         make_spec(kind="amqp", address="127.0.0.1:5672", **option)
@@ -188,18 +194,17 @@ def partings():
     return len(re.findall(rf"closing AMQP connection [^\n]*user: '{USER}'\)(?!:)", brokers.rabbitmq().daemon.log))
 
 
-def answers_frames(*answers):
-    """Answers with the next of these whenever something was said, and then waits."""
+def answers(**said):
+    """Logs everybody in, and then answers each method, named as in `Queue_Declare`, with the frames that are given."""
 
     def behave(visit):
-        for answer in answers:
-            visit.sock.recv(65536)
-            if answer is TUNE:
+        visit.sock.recv(8, socket.MSG_WAITALL)
+        visit.send(START)
+        while head := visit.sock.recv(7, socket.MSG_WAITALL):
+            rest = visit.sock.recv(struct.unpack(">I", head[3:])[0] + 1, socket.MSG_WAITALL)
+            method = unmarshal(head + rest)[2].name.replace(".", "_")
+            for answer in {**LOGGED_IN, **said}.get(method, ()):
                 visit.send(answer)
-                visit.sock.recv(65536)  # TuneOk comes before Open, perhaps with it
-                continue
-            visit.send(answer)
-        visit.wait_for_end()
 
     return behave
 

@@ -110,7 +110,7 @@ def probe_broker(broker, **options):
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_a_login_is_made_and_a_wrong_password_is_told_as_such(mechanism):
-    good = probe_broker(Broker(), username="eve", password="pass-word", mechanism=mechanism, publish=True)
+    good = probe_broker(Broker(), username="eve", password="pass-word", mechanism=mechanism, round_trip=True)
     assert (good.outcome, good.failure) == (Outcome.UP, None)
     bad = probe_broker(Broker(), username="eve", password="wrong-word", mechanism=mechanism)
     assert (bad.outcome, bad.failure.reason) == (Outcome.DOWN, Reason.AUTHENTICATION)
@@ -148,7 +148,7 @@ def test_a_cluster_in_trouble_is_counted():
     result = probe_broker(Broker(partitions=partitions), expect=expected)
     assert (result.outcome, result.failure) == (Outcome.UP, None)
     assert (result.evidence["leaderless"], result.evidence["under_replicated"]) == ([2], [1, 2])
-    written = probe_broker(Broker(partitions=partitions), publish=True, partition=2)
+    written = probe_broker(Broker(partitions=partitions), round_trip=True, partition=2)
     assert (written.failure.reason, written.failure.message) == (Reason.REJECTED, "partition 2 of shop has no leader")
 
 
@@ -165,7 +165,7 @@ def test_a_cluster_in_trouble_is_counted():
     ],
 )
 def test_an_advertised_leader_is_dialled_like_any_address(leader, reason, words):
-    result = probe_broker(Broker(leader=leader), publish=True)
+    result = probe_broker(Broker(leader=leader), round_trip=True)
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, reason)
     assert words in result.failure.message
 
@@ -192,14 +192,14 @@ def test_an_advertised_leader_is_dialled_like_any_address(leader, reason, words)
     ],
 )
 def test_what_a_broker_refuses_is_named(said, reason, words):
-    result = probe_broker(Broker(**said), publish=True, timeout="500ms")
+    result = probe_broker(Broker(**said), round_trip=True, timeout="500ms")
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, reason)
     assert words in result.failure.message
 
 
 def test_a_record_that_the_topic_compresses_is_known_by_its_place():
     zstd = struct.pack(">qiiBIh", 7, 50, 0, 2, 0, 4) + b"\x28\xb5\x2f\xfd nobody unpacks this"
-    result = probe_broker(Broker(records=zstd), publish=True, expect=["round_trip < 5s"])
+    result = probe_broker(Broker(records=zstd), round_trip=True, expect=["round_trip < 5s"])
     assert (result.outcome, result.failure) == (Outcome.UP, None)
 
 

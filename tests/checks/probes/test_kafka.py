@@ -40,13 +40,15 @@ def test_what_was_not_asked_meets_no_expectation():
 
 @pytest.mark.parametrize("partition", [0, 1, 2, 3])
 def test_a_record_comes_back_from_whoever_leads_its_partition(partition):
-    result = probe_kafka(topic="shop", publish=True, partition=partition, expect=["round_trip > 0s", "round_trip < 9s"])
+    result = probe_kafka(
+        topic="shop", round_trip=True, partition=partition, expect=["round_trip > 0s", "round_trip < 9s"]
+    )
     assert (result.outcome, result.failure) == (Outcome.UP, None)
     assert result.latency_ns == result.phases.total()
 
 
 def test_the_record_is_one_that_other_clients_can_read_and_no_group_is_left_behind():
-    probe_kafka(topic="shop", publish=True, partition=2)
+    probe_kafka(topic="shop", round_trip=True, partition=2)
     read = subprocess.run(
         [sys.executable, "-c", _READER, str(brokers.kafka().ports[0])], capture_output=True, check=True, text=True
     )
@@ -62,7 +64,7 @@ def test_an_unknown_topic_is_refused_and_not_created():
 
 
 def test_an_unknown_partition_is_told_as_such():
-    result = probe_kafka(topic="shop", publish=True, partition=4)
+    result = probe_kafka(topic="shop", round_trip=True, partition=4)
     assert (result.failure.reason, result.failure.message) == (
         Reason.REJECTED,
         "the topic shop has no partition 4",
@@ -81,7 +83,7 @@ def test_a_login_where_there_is_none_is_told_as_such():
     ("options", "words"),
     [
         ({"topic": "a b"}, "topic"),
-        ({"publish": True}, "publish: needs a topic"),
+        ({"round_trip": True}, "round_trip: needs a topic"),
         ({"password": "secret"}, "password: needs a username"),
         ({"mechanism": "GSSAPI"}, "SCRAM-SHA-512"),
         ({"topic": "a", "partition": -1}, "greater than or equal to 0"),
