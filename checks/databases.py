@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import date, time
 from decimal import Decimal
 from functools import cached_property
+from itertools import islice
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -28,7 +29,8 @@ from checks.spec import Line, Secret, Text
 from checks.wire import Wire
 
 MAX_ROWS = 1000  # that are asked for
-MAX_DEPTH = 50  # of values in values that are read
+MAX_VALUES = 20_000  # of an answer that are read
+MAX_DEPTH = 50  # of values in values
 STRANGER = "stillup"  # the name that we give where a monitor has none: whoever answers it, answers
 
 DATABASE_SUBJECTS: Mapping[str, Subject] = {
@@ -104,84 +106,89 @@ def explained(wire: Wire, seen: Observation) -> None:
 
 def fill(seen: Observation, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Tell what a query answered. What is NULL is in the JSON and nowhere else: it is no value."""
-    plain = [[as_json(value) for value in row] for row in rows[:MAX_ROWS]]
-    seen.facts["rows"] = len(plain)
-    if plain and plain[0] and plain[0][0] is not None:
-        seen.facts["value"] = as_text(plain[0][0])
-    seen.facts["body"] = _written([dict(zip(columns, row, strict=False)) for row in plain])
-    seen.evidence["rows"] = len(plain)
-    if len(rows) > MAX_ROWS:
-        seen.evidence["notes"] = [f"rows cut at {MAX_ROWS}"]
+    plain = _Plain()
+    kept = [[plain.of(value) for value in row] for row in rows[:MAX_ROWS] if plain.left > 0]
+    first = kept[0][0] if kept and kept[0] else None
+    document = [dict(zip(columns, row, strict=False)) for row in kept]
+    _tell(seen, min(len(rows), MAX_ROWS), first, document, cut=len(rows) > MAX_ROWS or plain.left <= 0)
 
 
 def fill_value(seen: Observation, answer: Any, *, document: Any = None) -> None:
     """Tell what a command answered, that is no table: one value or a list of them. `document` is its JSON, if another."""
-    plain = as_json(answer)
-    several = plain if isinstance(plain, list) else [] if plain is None else [plain]
-    seen.facts["rows"] = len(several)
-    if several and several[0] is not None:
-        seen.facts["value"] = as_text(several[0])
-    seen.facts["body"] = _written(plain if document is None else document)
-    seen.evidence["rows"] = len(several)
+    plain = _Plain()
+    found = plain.of(answer)
+    several = found if isinstance(found, list) else [] if found is None else [found]
+    shown = found if document is None else document
+    _tell(seen, len(several), several[0] if several else None, shown, cut=plain.left <= 0)
 
 
 def fill_documents(seen: Observation, answer: Mapping[str, Any]) -> None:
     """Tell what a command of MongoDB answered: its documents or values where it has a list of them, else itself."""
-    cursor = answer.get("cursor")
+    cursor, plain = answer.get("cursor"), _Plain()
     found = cursor.get("firstBatch") if isinstance(cursor, Mapping) else answer.get("values")
-    plain = as_json(found[:MAX_ROWS] if isinstance(found, list) else answer)
-    several = plain if isinstance(plain, list) else [plain]
-    first = several[0] if several else None
+    if isinstance(found, list):
+        shown: Any = plain.of(found[:MAX_ROWS])
+        rows, first, cut = min(len(found), MAX_ROWS), shown[0] if shown else None, len(found) > MAX_ROWS
+    else:
+        shown = first = plain.of(answer)
+        rows, cut = 1, False
     value = next(iter(first.values()), None) if isinstance(first, dict) else first
-    seen.facts["rows"] = len(several)
+    _tell(seen, rows, value, shown, cut=cut or plain.left <= 0)
+
+
+def _tell(seen: Observation, rows: int, value: Any, document: Any, *, cut: bool) -> None:
+    seen.facts["rows"] = seen.evidence["rows"] = rows
     if value is not None:
-        seen.facts["value"] = as_text(value)
-    seen.facts["body"] = _written(plain)
-    seen.evidence["rows"] = len(several)
-    if isinstance(found, list) and len(found) > MAX_ROWS:
-        seen.evidence["notes"] = [f"rows cut at {MAX_ROWS}"]
+        seen.facts["value"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    seen.facts["body"] = json.dumps(document, ensure_ascii=False).encode(errors="replace")
+    if cut:
+        seen.evidence["notes"] = [f"cut at {MAX_ROWS:,} rows or {MAX_VALUES:,} values"]
 
 
-def as_text(value: Any) -> str:
-    """A JSON value as an expectation about `value` reads it."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+class _Plain:
+    """Values of a database as JSON has them: what it has no form for becomes text, what is too deep or too much dots.
+
+    Whoever answers decides how many values there are, and nothing else is probed while they are read.
+    """
+
+    def __init__(self) -> None:
+        self.left = MAX_VALUES
+
+    def of(self, value: Any, depth: int = 0) -> Any:
+        """The value as JSON has it."""
+        self.left -= 1
+        match value:
+            case None | bool() | int() | str():
+                return value
+            case float():
+                return value if math.isfinite(value) else str(value)
+            case Decimal():
+                return _number(value)
+            case bytes():
+                return _text(value)
+            case date() | time():
+                return value.isoformat()
+            case Mapping() | list() | tuple() if depth >= MAX_DEPTH or self.left <= 0:
+                return "…"
+            case Mapping():
+                return {str(key): self.of(inner, depth + 1) for key, inner in islice(value.items(), self.left)}
+            case list() | tuple():
+                return [self.of(inner, depth + 1) for inner in islice(value, self.left)]
+            case _:
+                return str(value)
 
 
-def as_json(value: Any, depth: int = 0) -> Any:
-    """A value of a database as JSON has it; what JSON has no form for becomes text, and what lies too deep dots."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case Decimal() if not value.is_finite():
-            return str(value)
-        case Decimal():
-            return as_json(int(value) if _is_whole(value) else float(value))
-        case bytes() | bytearray() | memoryview():
-            return _read(bytes(value))
-        case date() | time():
-            return value.isoformat()
-        case Mapping() | list() | tuple() | set() | frozenset() if depth >= MAX_DEPTH:
-            return "…"
-        case Mapping():
-            return {str(key): as_json(inner, depth + 1) for key, inner in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [as_json(inner, depth + 1) for inner in value]
-        case _:
-            return str(value)
-
-
-def _written(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode(errors="replace")
-
-
-def _is_whole(value: Decimal) -> bool:
+def _number(value: Decimal) -> int | float | str:
+    if not value.is_finite():
+        return str(value)
     _, digits, exponent = value.as_tuple()
-    return isinstance(exponent, int) and exponent >= 0 and len(digits) + exponent <= 40
+    if isinstance(exponent, int) and exponent >= 0 and len(digits) + exponent <= 40:
+        return int(value)
+    inexact = float(value)
+    return inexact if math.isfinite(inexact) else str(value)
 
 
-def _read(data: bytes) -> str:
+def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -13,6 +13,7 @@ from typing import Any
 import aiomysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.err import MySQLError
+from pymysql.protocol import MysqlPacket
 
 from checks.databases import MAX_ROWS, STRANGER, SqlSpec, fill
 from checks.jsonpath import NotJson, parse_json
@@ -21,19 +22,23 @@ from checks.probe import ProbeContext, ProbeFailure
 from checks.result import Reason
 from checks.wire import Wire, printable
 
+MAX_PACKETS = 10_000  # of one connection: a packet a row, a column, a step of the login
 _MAX_PACKET = 1 << 24
 _UTF8MB4 = 45  # utf8mb4_general_ci
 _MARIADB = "MariaDB"
+_IN_CLEAR = b"mysql_clear_password"
+_PLUGINS = (b"mysql_native_password", b"caching_sha2_password", b"sha256_password", _IN_CLEAR)
+_SPOKEN = b", ".join(_PLUGINS).decode()
 _WRONG_LOGIN = (1044, 1045, 1698, 2059, 3118, 4151)  # no right to the database, wrong password, plugin, locked
 _OF_THE_LIBRARY, _OF_NEW_SERVERS = 2000, 3000  # numbers of errors between these are the library's own
 _NONSENSE = (ValueError, LookupError, ArithmeticError, AssertionError, AttributeError, TypeError, struct.error)
 
 
-class _Stream:
-    """A wire as aiomysql reads and writes it."""
+class _Pen:
+    """A wire as aiomysql writes to it."""
 
     def __init__(self, wire: Wire) -> None:
-        self.readexactly, self.write = wire.read, wire.send
+        self.write = wire.send
 
 
 class MysqlSession(aiomysql.Connection):  # type: ignore[misc]  # it ships no types
@@ -48,6 +53,8 @@ class MysqlSession(aiomysql.Connection):  # type: ignore[misc]  # it ships no ty
         )
         self.client_flag &= ~CLIENT.MULTI_STATEMENTS
         self._spec, self._context, self._wire = spec, context, wire
+        self._packets = 0
+        self._entered = False
 
     async def log_in(self) -> bool:
         """Whether we are in; a stranger may be refused. Raises ProbeFailure for anybody else."""
@@ -78,10 +85,27 @@ class MysqlSession(aiomysql.Connection):  # type: ignore[misc]  # it ships no ty
 
     def close(self) -> None:
         """Let go of the wire, which whoever opened it aborts."""
-        self._reader = self._writer = None
+        self._writer = None
+
+    async def _read_packet(self, packet_type: type = MysqlPacket) -> Any:
+        self._packets += 1
+        if self._packets > MAX_PACKETS:
+            raise self._wire.failure(Reason.TOO_LARGE, f"the answer has more than {MAX_PACKETS:,} packets")
+        packet = await super()._read_packet(packet_type)
+        if not self._entered and packet.is_auth_switch_request() and not self._names_a_plugin(packet):
+            message = "the server asks for a login as before MySQL 4.1, which gives the password away"
+            raise self._wire.failure(Reason.AUTHENTICATION, message)
+        return packet
+
+    async def _read_bytes(self, num_bytes: int) -> bytes:
+        return await self._wire.read(num_bytes)
+
+    def _names_a_plugin(self, packet: MysqlPacket) -> bool:
+        able = getattr(self, "server_capabilities", 0)  # unknown before the greeting
+        return bool(able & CLIENT.PLUGIN_AUTH) and b"\0" in packet.get_all_data()
 
     async def _connect(self) -> None:
-        self._reader = self._writer = _Stream(self._wire)
+        self._writer = _Pen(self._wire)
         self._next_seq_id = 0
         await self._get_server_information()
         self._context.seen.evidence["server_version"] = printable(
@@ -100,10 +124,17 @@ class MysqlSession(aiomysql.Connection):  # type: ignore[misc]  # it ships no ty
             self._secure = True
         elif spec.tls == "require":
             raise wire.failure(Reason.TLS, "the server offers no TLS")
+        if self._server_auth_plugin != "caching_sha2_password":
+            # Whatever else it wants, it has to ask for it: then the wish is judged.
+            self._server_auth_plugin = "mysql_native_password"
         await super()._request_authentication()
+        self._entered = True
 
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
-        if plugin_name == b"mysql_clear_password" and not self._secure:
+        if plugin_name not in _PLUGINS:
+            message = f"the server asks for a login by {printable(plugin_name)}; we speak {_SPOKEN}"
+            raise self._wire.failure(Reason.AUTHENTICATION, message)
+        if plugin_name == _IN_CLEAR and not self._secure:
             message = "the server asks for the password in clear over a connection without TLS"
             raise self._wire.failure(Reason.AUTHENTICATION, message)
         return await super()._process_auth(plugin_name, auth_packet)

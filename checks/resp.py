@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from checks.databases import MAX_VALUES
 from checks.probe import ProbeFailure
 from checks.result import Reason
 from checks.wire import Wire, printable
@@ -27,50 +28,56 @@ def command(*words: str) -> bytes:
 
 
 async def answer(wire: Wire) -> Any:
-    """The next answer: text, a number, None, or a list of these. Raises Refusal, and ProbeFailure for nonsense."""
-    value = await _value(wire, 0)
+    """The next answer: text, bytes, a number, None, or a list of these. Raises Refusal, and ProbeFailure for nonsense."""
+    value = await _Answer(wire).read()
     if isinstance(value, Refusal):
         raise value
     return value
 
 
-async def _value(wire: Wire, depth: int) -> Any:
-    line = await wire.line(MAX_LINE)
-    sort, rest = line[:1], line[1:]
-    match sort:
-        case b"+":
-            return rest.decode("utf-8", "replace")
-        case b"-":
-            return Refusal(printable(rest))
-        case b":":
-            return _number(wire, rest)
-        case b"$":
-            length = _number(wire, rest)
-            if length < 0:
-                return None
-            data = await wire.read(length + 2)
-            if not data.endswith(b"\r\n"):
+class _Answer:
+    """One answer, read value by value."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire, self._left = wire, MAX_VALUES
+
+    async def read(self, depth: int = 0) -> Any:
+        wire = self._wire
+        self._left -= 1
+        if self._left < 0:
+            raise wire.failure(Reason.TOO_LARGE, f"the answer has more than {MAX_VALUES:,} values")
+        line = await wire.line(MAX_LINE)
+        sort, rest = line[:1], line[1:]
+        match sort:
+            case b"+":
+                return rest.decode("utf-8", "replace")
+            case b"-":
+                return Refusal(printable(rest))
+            case b":":
+                return self._number(rest)
+            case b"$":
+                length = self._number(rest)
+                return None if length < 0 else await self._bytes(length)
+            case b"*" if depth < MAX_DEPTH:
+                count = self._number(rest)
+                return None if count < 0 else [await self._element(depth + 1) for _ in range(count)]
+            case _:
                 raise nonsense(wire)
-            return data[:-2]
-        case b"*" if depth < MAX_DEPTH:
-            count = _number(wire, rest)
-            return None if count < 0 else await _values(wire, count, depth + 1)
-        case _:
-            raise nonsense(wire)
 
+    async def _element(self, depth: int) -> Any:
+        value = await self.read(depth)
+        return str(value) if isinstance(value, Refusal) else value
 
-async def _values(wire: Wire, count: int, depth: int) -> list[Any]:
-    values = []
-    for _ in range(count):  # however many are announced: each takes some of the bytes that the wire will read
-        value = await _value(wire, depth)
-        values.append(str(value) if isinstance(value, Refusal) else value)
-    return values
+    async def _bytes(self, length: int) -> bytes:
+        data = await self._wire.read(length + 2)
+        if not data.endswith(b"\r\n"):
+            raise nonsense(self._wire)
+        return data[:-2]
 
-
-def _number(wire: Wire, text: bytes) -> int:
-    if not text.removeprefix(b"-").isdigit() or len(text) > 20:
-        raise nonsense(wire)
-    return int(text)
+    def _number(self, text: bytes) -> int:
+        if not text.removeprefix(b"-").isdigit() or len(text) > 20:
+            raise nonsense(self._wire)
+        return int(text)
 
 
 def nonsense(wire: Wire) -> ProbeFailure:

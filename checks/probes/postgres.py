@@ -21,6 +21,8 @@ from checks.result import Observation, Reason
 from checks.scram import Scram, ScramProblem, prepared
 from checks.wire import MAX_HEARD, Wire, time_left
 
+MAX_MESSAGES = 2 * MAX_ROWS  # of one connection that are heard
+MAX_COLUMNS = 1700  # PostgreSQL itself has at most 1,664
 _PROTOCOL = 196608  # 3.0
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _TERMINATE = b"X\0\0\0\4"
@@ -61,6 +63,7 @@ class _Conversation:
 
     def __init__(self, wire: Wire, seen: Observation) -> None:
         self.wire, self.seen = wire, seen
+        self._heard = 0
 
     def say(self, kind: bytes, *parts: bytes) -> None:
         """Send one message."""
@@ -73,8 +76,11 @@ class _Conversation:
             if kind[0] not in _KNOWN:
                 raise self._nonsense()
             (length,) = struct.unpack("!i", await self.wire.read(4))
-            if length < 4 or (kind in b"RKZ" and length > MAX_HEARD):
+            if length < 4 or (length > MAX_HEARD and kind not in b"DT"):
                 raise self._nonsense()
+            self._heard += 1
+            if self._heard > MAX_MESSAGES:
+                raise self.wire.failure(Reason.TOO_LARGE, f"the answer has more than {MAX_MESSAGES:,} messages")
             content = await self.wire.read(length - 4)
             if kind == b"S":
                 self._note(content)
@@ -240,6 +246,8 @@ async def _ask(spec: PostgresSpec, talk: _Conversation) -> None:
 def _columns(content: bytes) -> list[tuple[str, int]]:
     """The names of the columns and the numbers of their types."""
     (count,) = struct.unpack_from("!h", content)
+    if count > MAX_COLUMNS:
+        raise ValueError("more columns than there can be")
     columns, at = [], 2
     for _ in range(count):
         end = content.index(b"\0", at)

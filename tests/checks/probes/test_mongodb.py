@@ -42,7 +42,7 @@ def test_the_answer_of_a_command_meets_expectations(command, lines):
 def test_what_is_left_of_an_answer_does_not_wait_on_the_server():
     server = Mongo()
     result = asked('{"aggregate": "orders", "pipeline": []}', server=server, expect=["rows == 1000"])
-    assert result.evidence["notes"] == ["rows cut at 1000"]
+    assert result.evidence["notes"] == ["cut at 1,000 rows or 20,000 values"]
     assert (server.heard[-1]["killCursors"], server.heard[-1]["cursors"]) == ("orders", [77])
 
 

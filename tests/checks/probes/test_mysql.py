@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from checks.result import Outcome, Reason
 from tests import mariadb
 from tests.mariadb import PASSWORD
 from tests.probing import probe_once
-from tests.servers import authority_pem
+from tests.servers import Target, authority_pem
 
 pytestmark = pytest.mark.xdist_group("mariadb")
 
@@ -45,7 +51,7 @@ def test_null_is_no_value():
 
 def test_rows_are_counted_up_to_a_thousand():
     result = asked("SELECT seq FROM seq_1_to_5000", expect=["rows == 1000", "value == 1"])
-    assert (result.outcome, result.evidence["notes"]) == (Outcome.UP, ["rows cut at 1000"])
+    assert (result.outcome, result.evidence["notes"]) == (Outcome.UP, ["cut at 1,000 rows or 20,000 values"])
 
 
 @pytest.mark.parametrize(
@@ -116,3 +122,37 @@ def test_a_stranger_is_answered_and_no_host_is_blocked_for_it():
     assert (result.outcome, result.latency_ns) == (Outcome.UP, result.phases.total())
     errors = "SELECT coalesce(sum(sum_connect_errors), 0) AS n FROM performance_schema.host_cache"
     assert mariadb.server().client(errors).split() == ["n", "0"]
+
+
+def new_login(*, known):
+    """A server of MySQL 8: `caching_sha2_password`, which knows the password or has to be told it, by its public key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    salt = b"saltsaltsaltsaltsalt"
+
+    def behave(visit):
+        visit.send(mariadb.greeting(plugin=b"caching_sha2_password"))
+        secret = PASSWORD.encode()
+        once = hashlib.sha256(secret).digest()
+        mask = hashlib.sha256(hashlib.sha256(once).digest() + salt).digest()
+        assert bytes(a ^ b for a, b in zip(once, mask, strict=True)) in visit.sock.recv(4096)
+        if known:
+            visit.send(mariadb.packet(2, b"\1\3") + mariadb.packet(3, b"\0\0\0\2\0\0\0"))
+        else:
+            visit.send(mariadb.packet(2, b"\1\4"))
+            assert visit.sock.recv(4096) == mariadb.packet(3, b"\2")
+            pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            visit.send(mariadb.packet(4, b"\1" + pem))
+            sha1 = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)
+            told = key.decrypt(visit.sock.recv(4096)[4:], sha1)
+            assert bytes(a ^ b for a, b in zip(told, itertools.cycle(salt))) == secret + b"\0"
+            visit.send(mariadb.packet(6, b"\0\0\0\2\0\0\0"))
+        visit.wait_for_end()
+
+    return behave
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_login_of_mysql_8_is_spoken(known):
+    with Target(new_login(known=known)) as target:
+        result = probe_once(kind="mysql", address=target.address, username="mona", password=PASSWORD, tls="off")
+    assert (result.outcome, result.failure) == (Outcome.UP, None)

@@ -101,7 +101,7 @@ def test_no_row_is_no_value():
 
 def test_rows_are_counted_up_to_a_thousand():
     result = asked("SELECT * FROM orders", expect=["rows == 1000", "json $[999].id == 1000"])
-    assert (result.outcome, result.evidence["notes"]) == (Outcome.UP, ["rows cut at 1000"])
+    assert (result.outcome, result.evidence["notes"]) == (Outcome.UP, ["cut at 1,000 rows or 20,000 values"])
 
 
 @pytest.mark.parametrize(
