@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
@@ -15,6 +15,7 @@ from checks.difference import facts_of
 from checks.evidence import secrets_of, without
 from checks.result import OURS, Failure, Observation, Outcome, Phases, Reason, Result
 from checks.spec import MonitorSpec, ProbedSpec
+from checks.status import Member, Status
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Kind:
 
     spec: type[MonitorSpec]
     probe: Callable[[Any, ProbeContext], Awaitable[Observation]] | None = None
+    derive: Callable[[Any, Sequence[Member]], tuple[Status, Failure | None]] | None = None  # from other monitors
     extra: str = ""  # of this package, as in `pip install 'stillup[grpc]'`
     modules: tuple[str, ...] = ()  # what that extra brings
     lacks: Callable[[], str] | None = None  # what else this machine lacks for it, in words; empty where nothing

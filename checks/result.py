@@ -49,6 +49,8 @@ class Reason(StrEnum):
     TOO_SHORT = "too_short"  # heartbeat: ended sooner than min_run
     STUCK = "stuck"  # heartbeat: its progress stood still
     LATE = "late"  # heartbeat: expected, and still within the grace
+    MEMBERS = "members"  # group: not enough of its members serve
+    SET = "set"  # manual: a person said so
     INVERTED = "inverted"  # the monitor is inverted and the target answered well
     NO_DESCRIPTORS = "no_descriptors"
     NO_ROUTE = "no_route"

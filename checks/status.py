@@ -42,6 +42,8 @@ class Cause(StrEnum):
     CHANGED = "changed"  # another specification: other locations, another quorum
     RETIRED = "retired"  # left the configuration
     DELETED = "deleted"
+    MEMBERS = "members"  # a group's
+    PERSON = "person"  # somebody set it, by hand or through the API
 
 
 VOTING = frozenset({Status.UP, Status.DEGRADED, Status.DOWN})
@@ -88,6 +90,15 @@ class MonitorState:
     status: Status = Status.PENDING
     since: datetime
     seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A monitor as a group that it belongs to sees it."""
+
+    slug: str
+    name: str
+    status: Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,6 +195,7 @@ def published(monitor: Monitor) -> PublishedMonitor:
         paused=monitor.paused,
         removed="retired" if monitor.retired_at else None,
         ping_codes=(monitor.ping_code,) if spec.source == "pinged" else (),
+        members=spec.watches(),
     )
 
 

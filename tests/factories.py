@@ -36,8 +36,9 @@ def _needed(kind: str) -> dict[str, Any]:
     from checks.probes import spec_class
     from tests.contracts.examples import EXAMPLES
 
-    if kind == "heartbeat":
-        return {"schedule": {"every": "60s"}}
+    unasked: dict[str, dict[str, Any]] = {"heartbeat": {"schedule": {"every": "60s"}}, "group": {"members": ["other"]}}
+    if kind in unasked:
+        return unasked[kind]
     if kind not in EXAMPLES:
         return {}  # what is wrong is for the caller to see
     fields = spec_class(kind).model_fields

@@ -9,11 +9,13 @@ from checks.nearest import did_you_mean
 from checks.probe import Kind
 from checks.probes.amqp import AMQP
 from checks.probes.command import COMMAND
+from checks.probes.group import GROUP
 from checks.probes.grpc import GRPC
 from checks.probes.heartbeat import HEARTBEAT
 from checks.probes.http import HTTP
 from checks.probes.imap import IMAP
 from checks.probes.kafka import KAFKA
+from checks.probes.manual import MANUAL
 from checks.probes.mongodb import MONGODB
 from checks.probes.mqtt import MQTT
 from checks.probes.mysql import MYSQL
@@ -42,6 +44,8 @@ KINDS: dict[str, Kind] = {
     "redis": REDIS,
     "mongodb": MONGODB,
     "heartbeat": HEARTBEAT,
+    "group": GROUP,
+    "manual": MANUAL,
     "websocket": WEBSOCKET,
     "command": COMMAND,
 }

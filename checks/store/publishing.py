@@ -16,10 +16,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from checks import schedule
 from checks.status import Cause, Policy, Status
-from checks.store import lastgood
+from checks.store import grouping, lastgood
 from checks.store.schema import monitor_state, ping_code, target
 from checks.store.states import CHUNK, FRESH, NO_RUNS, lock_monitors, lock_targets
-from checks.store.writer import put_all, settle
+from checks.store.writer import put_all, regroup, settle
 
 TOMBSTONE = timedelta(days=30)  # so long a deletion is remembered: an older publish must not bring the monitor back
 _PRUNED_AT_ONCE = 100
@@ -43,6 +43,7 @@ class PublishedMonitor:
     paused: bool = False
     removed: str | None = None
     ping_codes: tuple[UUID, ...] = ()
+    members: tuple[str, ...] = ()  # of a group: the slugs of the monitors from which its status follows
 
     @property
     def active(self) -> bool:
@@ -63,14 +64,23 @@ def publish(conn: sa.Connection, monitors: Sequence[PublishedMonitor], now: date
             newest[monitor.uuid] = monitor
     ordered = sorted(newest.values(), key=lambda monitor: monitor.uuid)
     _insert_unknown(conn, ordered, now)
-    rows = lock_monitors(conn, [monitor.uuid for monitor in ordered])
+    rows = _lock(conn, ordered)
     changed = [monitor for monitor in ordered if rows[monitor.uuid].revision < monitor.revision]
     if changed:
         _write_monitors(conn, changed, rows, now)
+        grouping.write_members(conn, {monitor.uuid: monitor.members for monitor in changed})
         moved = _write_targets(conn, changed, rows, now)
         _write_ping_codes(conn, changed, now)
         _settle(conn, changed, rows, moved, now)
     return len(changed)
+
+
+def _lock(conn: sa.Connection, monitors: Sequence[PublishedMonitor]) -> dict[UUID, sa.Row[Any]]:
+    """The locked rows of these monitors; of a group its members are locked too, so that none changes unseen meanwhile."""
+    members = grouping.uuids_of(conn, {slug for monitor in monitors for slug in monitor.members})
+    slugs = {monitor.slug for monitor in monitors}
+    rows = lock_monitors(conn, {*members, *(monitor.uuid for monitor in monitors)}, slugs)
+    return {monitor.uuid: rows[monitor.uuid] for monitor in monitors}
 
 
 def _insert_unknown(conn: sa.Connection, monitors: Sequence[PublishedMonitor], now: datetime) -> None:
@@ -325,10 +335,13 @@ def _settle(
     voting: dict[UUID, dict[str, Any]] = {
         monitor.uuid: {}
         for monitor in changed
-        if monitor.active and monitor.uuid in moved and rows[monitor.uuid].revision > 0
+        if monitor.active and monitor.source != "derived" and monitor.uuid in moved and rows[monitor.uuid].revision > 0
     }
     if voting:
         settle(conn, voting, now, cause=Cause.CHANGED)
+    # Groups go by slugs: one may have been given to another monitor, or away.
+    slugs = {slug for monitor in changed for slug in (monitor.slug, rows[monitor.uuid].slug)}
+    regroup(conn, dict.fromkeys(slugs), now)
 
 
 def revisions(conn: sa.Connection) -> dict[UUID, int]:

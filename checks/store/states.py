@@ -6,7 +6,8 @@ their UUIDs, then `target` rows in the order of their numbers. Whoever may chang
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 
 from checks.result import Outcome
 from checks.status import MonitorState, Status, TargetState
-from checks.store.schema import monitor_state, target
+from checks.store.schema import group_member, monitor_state, target
 
 STATE_COLUMNS: tuple[sa.Column[Any], ...] = (
     target.c.vote,
@@ -85,8 +86,29 @@ def monitor_state_of(row: sa.Row[Any]) -> MonitorState:
     return MonitorState(status=Status(row.status), since=row.since, seq=row.seq)
 
 
-def lock_monitors(conn: sa.Connection, monitors: Collection[UUID]) -> dict[UUID, sa.Row[Any]]:
-    """The locked rows of these monitors, those that exist. Nobody else changes their status until the commit."""
+def lock_monitors(
+    conn: sa.Connection, monitors: Collection[UUID], slugs: Collection[str] = ()
+) -> dict[UUID, sa.Row[Any]]:
+    """The locked rows of these monitors, those that exist. Nobody else changes their status until the commit.
+
+    The groups above them, and above `slugs`, are locked too: their status follows in the same transaction. A group that
+    got one of them as a member while we waited is found only then; so the locks are given back, and taken in order.
+    """
+    wanted = set(monitors)
+    if conn.dialect.name == "sqlite" or not wanted:
+        return _lock(conn, wanted)  # the transaction holds the file's only write lock
+    above = groups_above(conn, wanted, slugs)
+    while True:
+        with conn.begin_nested() as savepoint:
+            rows = _lock(conn, wanted | above)
+            missed = groups_above(conn, wanted, slugs) - above
+            if not missed:
+                return {uuid: row for uuid, row in rows.items() if uuid in wanted}
+            savepoint.rollback()
+        above |= missed
+
+
+def _lock(conn: sa.Connection, monitors: AbstractSet[UUID]) -> dict[UUID, sa.Row[Any]]:
     ordered = sorted(monitors)
     rows: dict[UUID, sa.Row[Any]] = {}
     for begin in range(0, len(ordered), CHUNK):
@@ -98,6 +120,31 @@ def lock_monitors(conn: sa.Connection, monitors: Collection[UUID]) -> dict[UUID,
         )
         rows.update((row.monitor, row) for row in conn.execute(query))
     return rows
+
+
+def groups_above(conn: sa.Connection, monitors: Collection[UUID] = (), slugs: Collection[str] = ()) -> set[UUID]:
+    """The groups that these monitors belong to, and those that these groups belong to, and so on."""
+    found: set[UUID] = set()
+    called = set(slugs)
+    looked_at = set(monitors)
+    while looked_at or called:
+        above = {*_groups_of(conn, sorted(looked_at)), *_groups_of_slugs(conn, sorted(called))} - found
+        found |= above
+        looked_at, called = above, set()
+    return found
+
+
+def _groups_of(conn: sa.Connection, monitors: list[UUID]) -> Iterator[UUID]:
+    member = sa.join(group_member, monitor_state, monitor_state.c.slug == group_member.c.member)
+    for begin in range(0, len(monitors), CHUNK):
+        some = monitor_state.c.monitor.in_(monitors[begin : begin + CHUNK])
+        yield from conn.execute(sa.select(group_member.c.monitor).select_from(member).where(some)).scalars()
+
+
+def _groups_of_slugs(conn: sa.Connection, slugs: list[str]) -> Iterator[UUID]:
+    for begin in range(0, len(slugs), CHUNK):
+        some = group_member.c.member.in_(slugs[begin : begin + CHUNK])
+        yield from conn.execute(sa.select(group_member.c.monitor).where(some)).scalars()
 
 
 def lock_targets(

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from checks.difference import difference
 from checks.result import Outcome
 from checks.status import Cause, MonitorState, Policy, Status, TargetState, Transition, advance, move, observe
-from checks.store import bulk, lastgood
+from checks.store import bulk, grouping, lastgood
 from checks.store.bulk import Observed
 from checks.store.claims import Finished
 from checks.store.lastgood import LastGood
@@ -182,9 +182,52 @@ def _write(
     rows: Iterable[sa.Row[Any]],
     decide: Callable[[sa.Row[Any]], tuple[MonitorState, Transition | None]],
 ) -> list[Written]:
+    """Write what is decided, and what follows for the groups above."""
+    decided = [(row, *decide(row)) for row in rows]
+    written = _store(conn, decided)
+    if written:
+        written += regroup(conn, {item.slug: item.transition.since for item in written}, written[0].transition.at)
+    return written
+
+
+def regroup(conn: sa.Connection, since: Mapping[str, datetime | None], now: datetime) -> list[Written]:
+    """Decide anew what the groups are that these monitors, by slug, belong to, or are; returns what changed.
+
+    `since` says since when each is what it is now, where that is what changed.
+    """
+    dates, decided, targets = dict(since), [], []
+    for derived in grouping.derive(conn, dates):
+        failure = None if derived.failure is None else derived.failure.as_dict()
+        evidence = {
+            "outcome": derived.status.value,
+            "failure": failure,
+            "evidence": {"members": {member.slug: member.status.value for member in derived.members}},
+        }
+        begun = max((at for member in derived.members if (at := dates.get(member.slug)) is not None), default=None)
+        before = monitor_state_of(derived.row)
+        state, change = move(before, derived.status, now, since=begun, cause=Cause.MEMBERS, evidence=evidence)
+        if change is not None:
+            dates[derived.row.slug] = change.since
+        decided.append((derived.row, state, change))
+        targets.append(
+            {
+                "of": derived.row.monitor,
+                "vote": state.status.value,
+                "vote_since": state.since,
+                "last_result_at": now,
+                "last_failure": failure,
+            }
+        )
+    if targets:
+        conn.execute(target.update().where(target.c.monitor == sa.bindparam("of")), targets)
+    return _store(conn, decided)
+
+
+def _store(
+    conn: sa.Connection, decided: Iterable[tuple[sa.Row[Any], MonitorState, Transition | None]]
+) -> list[Written]:
     written, states = [], []
-    for row in rows:
-        state, change = decide(row)
+    for row, state, change in decided:
         if change is not None:
             written.append(Written(monitor=row.monitor, slug=row.slug, transition=change))
             states.append({"of": row.monitor, "status": state.status.value, "since": state.since, "seq": state.seq})
