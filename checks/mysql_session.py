@@ -105,7 +105,7 @@ class MysqlSession(aiomysql.Connection):  # type: ignore[misc]  # it ships no ty
         return bool(able & CLIENT.PLUGIN_AUTH) and b"\0" in packet.get_all_data()
 
     async def _connect(self) -> None:
-        self._writer = _Pen(self._wire)
+        self._writer = _Pen(self._wire)  # type: ignore[assignment]  # it begins as None there
         self._next_seq_id = 0
         await self._get_server_information()
         self._context.seen.evidence["server_version"] = printable(
@@ -124,7 +124,7 @@ class MysqlSession(aiomysql.Connection):  # type: ignore[misc]  # it ships no ty
             self._secure = True
         elif spec.tls == "require":
             raise wire.failure(Reason.TLS, "the server offers no TLS")
-        if self._server_auth_plugin != "caching_sha2_password":
+        if self._server_auth_plugin != "caching_sha2_password":  # type: ignore[has-type]  # it is text
             # Whatever else it wants, it has to ask for it: then the wish is judged.
             self._server_auth_plugin = "mysql_native_password"
         await super()._request_authentication()

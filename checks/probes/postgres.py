@@ -260,7 +260,8 @@ def _row(content: bytes, columns: list[tuple[str, int]]) -> list[Any]:
     (count,) = struct.unpack_from("!h", content)
     if count != len(columns):
         raise ValueError("a row of another width")
-    row, at = [], 2
+    row: list[Any] = []
+    at = 2
     for _, kind in columns:
         (length,) = struct.unpack_from("!i", content, at)
         at += 4
