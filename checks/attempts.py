@@ -51,6 +51,17 @@ async def connected_socket(address: str, port: int) -> socket.socket:
     return sock
 
 
+def has_route(address: str) -> bool:
+    """Whether a way leads from this machine to an address; nothing is sent."""
+    row = socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
+    try:
+        with socket.socket(row[0], socket.SOCK_DGRAM) as sock:
+            sock.connect(row[4])
+    except OSError:
+        return False
+    return True
+
+
 async def first_to_stand(
     addresses: Sequence[str],
     attempt: Callable[[str], Coroutine[Any, Any, T]],

@@ -30,6 +30,11 @@ def monotonic_ns() -> int:
     return time.monotonic_ns()
 
 
+def wall_ns() -> int:
+    """This machine's own clock in nanoseconds since 1970, whatever the store's says: the kernel stamps packets by it."""
+    return time.time_ns()
+
+
 def set_offset(seconds: float) -> None:
     """Make `utcnow()` read the store's clock, which is ahead of this machine's by `seconds`."""
     global _offset  # noqa: PLW0603 - one clock a process is the point

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -18,11 +19,13 @@ import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
+from dns.rdata import Rdata
+from dns.rdatatype import ANY
 
-from checks import clock
 from checks.address import parse_url
-from checks.attempts import first_to_stand, shown
+from checks.attempts import shown
 from checks.connection import Connection, closed
+from checks.datagrams import exchange
 from checks.dialling import Addresses, establish, own_addresses
 from checks.http2 import Http2Exchange
 from checks.probe import ProbeContext, ProbeFailure
@@ -67,6 +70,15 @@ class Reply:
         """The verdict in its usual word: NOERROR, NXDOMAIN."""
         return dns.rcode.to_text(self.message.rcode())
 
+    def records(self) -> tuple[list[Rdata], int]:
+        """The records that were asked for, and for how many seconds they may be kept. Raises DNSException."""
+        chain, answer = self.answers(), self.message.answer
+        if chain.answer is not None:
+            return list(chain.answer), chain.minimum_ttl
+        asked = self.message.question[0].rdtype
+        several = [rrset for rrset in answer if asked in (ANY, rrset.rdtype)]  # signatures are an RRset for each type
+        return [record for rrset in several for record in rrset], min((rrset.ttl for rrset in several), default=0)
+
     def answers(self) -> dns.message.ChainingResult:
         """The records that answer the question, behind the aliases that lead to them. Raises DNSException."""
         assert isinstance(self.message, dns.message.QueryMessage)  # noqa: S101 - as `ask` makes sure
@@ -90,7 +102,10 @@ async def ask_at(
     transport: str = server.scheme
     match server.scheme:
         case "udp":
-            wire = await _over_udp(context, server, addresses, query.to_wire())
+            question_wire = query.to_wire()
+            fits = _answers_to(question_wire)
+            heard = await exchange(context, addresses, server.port, question_wire, fits, again_after=AGAIN_AFTER)
+            wire = heard.data
             if wire[2] & _TRUNCATED:
                 transport = "tcp"
                 context.stopwatch.phase = "connect"
@@ -107,6 +122,11 @@ async def ask_at(
     return Reply(message=message, transport=transport, size=len(wire))
 
 
+def _answers_to(query: bytes) -> Callable[[bytes], bool]:
+    """Whether a datagram is an answer with this question's number; others are somebody's guesses."""
+    return lambda data: len(data) >= _HEADER and data[:2] == query[:2] and bool(data[2] & _RESPONSE)
+
+
 def spoken(server: NameServer) -> str:
     """A name server as people write it."""
     if server.scheme == "https":
@@ -120,6 +140,8 @@ def _read(wire: bytes, query: dns.message.Message) -> dns.message.Message:
     """The message in these bytes. Raises ProbeFailure for what is none, or none to this question."""
     if len(wire) < _HEADER:
         raise _nonsense(f"an answer of {len(wire)} bytes, which is too short")
+    if wire[:2] != query.id.to_bytes(2, "big") or not wire[2] & _RESPONSE:
+        raise _nonsense("what is no answer to the question")
     counts = struct.unpack("!4H", wire[4:_HEADER])
     if sum(counts[1:]) > MAX_RECORDS or counts[0] > 1:
         raise _nonsense(f"an answer with {sum(counts)} records; at most {MAX_RECORDS} are read", Reason.TOO_LARGE)
@@ -134,48 +156,6 @@ def _read(wire: bytes, query: dns.message.Message) -> dns.message.Message:
 
 def _nonsense(words: str, reason: Reason = Reason.PROTOCOL) -> ProbeFailure:
     return ProbeFailure(Failure(reason=reason, message=f"the resolver sent {words}", phase="first_byte"))
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    """Waits for the datagram that answers. The socket is connected: all that comes is from the address we asked."""
-
-    def __init__(self, number: bytes) -> None:
-        self.number = number
-        self.answer: asyncio.Future[tuple[bytes, int]] = asyncio.get_running_loop().create_future()
-
-    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 - asyncio's signature
-        """Asyncio's: a datagram arrived. One with another number is somebody's guess."""
-        at_ns = clock.monotonic_ns()
-        if len(data) >= _HEADER and data[:2] == self.number and data[2] & _RESPONSE and not self.answer.done():
-            self.answer.set_result((data, at_ns))
-
-    def error_received(self, exc: Exception) -> None:
-        """Asyncio's: the address says that nobody listens."""
-        if not self.answer.done():
-            self.answer.set_exception(exc)
-
-
-async def _over_udp(context: ProbeContext, server: NameServer, addresses: Addresses, query: bytes) -> bytes:
-    context.stopwatch.mark("other", "first_byte")
-
-    async def attempt(address: str) -> tuple[bytes, int, str]:
-        transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Datagrams(query[:2]), remote_addr=(address, server.port)
-        )
-        try:
-            wait = AGAIN_AFTER
-            while not protocol.answer.done():
-                transport.sendto(query)
-                await asyncio.wait([protocol.answer], timeout=wait)
-                wait *= 2
-            return *protocol.answer.result(), address
-        finally:
-            transport.close()
-
-    wire, at_ns, address = await first_to_stand(addresses, attempt, lambda _: None)
-    context.seen.evidence["address"] = shown(address, server.port)
-    context.stopwatch.mark("first_byte", "other", at_ns)
-    return wire
 
 
 class _Framed(Connection):
@@ -222,11 +202,11 @@ async def _over_https(context: ProbeContext, server: NameServer, addresses: Addr
         return Http2Exchange(context.stopwatch, bodiless=False, skip_redirect_body=False)
 
     secured = replace(tls, alpn=("h2", "http/1.1"))
-    exchange = await establish(context, (server.host, server.port), addresses, make, secured)
+    web = await establish(context, (server.host, server.port), addresses, make, secured)
     try:
-        await exchange.run(request)
+        await web.run(request)
     finally:
-        exchange.abort()
-    if exchange.status != HTTPStatus.OK:
-        raise _nonsense(f"the HTTP status {exchange.status} and no answer")
-    return exchange.body
+        web.abort()
+    if web.status != HTTPStatus.OK:
+        raise _nonsense(f"the HTTP status {web.status} and no answer")
+    return web.body

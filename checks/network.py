@@ -12,13 +12,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from checks.attempts import connect, connected_socket, first_to_stand, shown
+from checks import datagrams
+from checks.attempts import connect, connected_socket, first_to_stand, has_route, shown
 from checks.connection import Connection
+from checks.datagrams import Fits, Heard
 from checks.dialling import Addresses, Later, establish, own_addresses
 from checks.guard import Guard, literal
 from checks.names import Names
 from checks.probe import ProbeContext
 from checks.proxying import ConnectionLink, Link, SocketLink, blamed_on, open_tunnel
+from checks.registries import Registries
 from checks.resolver import Resolver
 from checks.route import Route
 from checks.securing import Tls, TlsContexts, library_context, secure, spec_tls
@@ -31,6 +34,7 @@ __all__ = [
     "Tls",
     "connect_socket",
     "dial",
+    "exchange",
     "library_context",
     "reach",
     "spec_tls",
@@ -49,6 +53,7 @@ class Resources:
     names: Names = field(default_factory=Names)
     judge: CertificateJudge = field(default_factory=CertificateJudge)
     contexts: TlsContexts = field(default_factory=TlsContexts)
+    registries: Registries = field(default_factory=Registries)
     tokens: Tokens = field(default_factory=Tokens)
 
     @classmethod
@@ -135,15 +140,27 @@ async def connect_socket(context: ProbeContext, host: str, port: int, route: Rou
     return sock
 
 
+async def exchange(
+    context: ProbeContext, host: str, port: int, question: bytes, fits: Fits, *, route: Route = DIRECT
+) -> Heard:
+    """The first datagram that fits as an answer to `question`; `dns` and `first_byte` are marked. Raises like `dial`."""
+    addresses, later = await _addresses(context, host, route)
+    try:
+        return await datagrams.exchange(context, addresses, port, question, fits, later=later)
+    except OSError:
+        _forget(context, host, route)
+        raise
+
+
 async def reach(context: ProbeContext, host: str, port: int, route: Route = DIRECT) -> str:
     """One address of the host that may be dialled, for a library that connects by itself; `dns` is marked.
 
-    Raises like `dial`.
+    The first to which a way leads from this machine. Raises like `dial`.
     """
     addresses, later = await _addresses(context, host, route)
     if later is not None:
         later.cancel()
-    address = addresses[0]
+    address = next(filter(has_route, addresses), addresses[0])
     context.seen.evidence["address"] = shown(address, port)
     return address
 

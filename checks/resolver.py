@@ -109,14 +109,18 @@ class Resolver:
                 self._start_look()  # its outcome is for `is_silent`, should the probe's time run out
                 await asyncio.wait([flight])
             answer = flight.result()
-        if answer.failure is not None and answer.failure.reason is Reason.NAME_FAILED:
-            look = self._start_look()
-            if look is not None:
-                await asyncio.wait([look])
-            if not self._alive:
-                message = "this machine's name servers do not answer"
-                return Answer(failure=Failure(reason=Reason.NO_RESOLVER, message=message, phase="dns"))
+        failed = answer.failure is not None and answer.failure.reason is Reason.NAME_FAILED
+        if failed and not await self.gives_signs():
+            message = "this machine's name servers do not answer"
+            return Answer(failure=Failure(reason=Reason.NO_RESOLVER, message=message, phase="dns"))
         return answer
+
+    async def gives_signs(self) -> bool:
+        """Whether this machine's name servers answer at all; a look that is recent is believed."""
+        look = self._start_look()
+        if look is not None:
+            await asyncio.wait([look])
+        return self._alive
 
     def _remembered(self, name: str) -> Answer | None:
         kept = self._kept.get(name)

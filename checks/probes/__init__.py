@@ -9,28 +9,39 @@ from checks.nearest import did_you_mean
 from checks.probe import Kind
 from checks.probes.amqp import AMQP
 from checks.probes.command import COMMAND
+from checks.probes.dns import DNS
+from checks.probes.domain import DOMAIN
 from checks.probes.group import GROUP
 from checks.probes.grpc import GRPC
 from checks.probes.heartbeat import HEARTBEAT
 from checks.probes.http import HTTP
+from checks.probes.icmp import ICMP
 from checks.probes.imap import IMAP
 from checks.probes.kafka import KAFKA
 from checks.probes.manual import MANUAL
 from checks.probes.mongodb import MONGODB
 from checks.probes.mqtt import MQTT
 from checks.probes.mysql import MYSQL
+from checks.probes.ntp import NTP
 from checks.probes.pop3 import POP3
 from checks.probes.postgres import POSTGRES
 from checks.probes.redis import REDIS
 from checks.probes.smtp import SMTP
+from checks.probes.ssh import SSH
+from checks.probes.statuspage import STATUSPAGE
 from checks.probes.tcp import TCP
 from checks.probes.tls import TLS
+from checks.probes.udp import UDP
 from checks.probes.websocket import WEBSOCKET
 from checks.spec import MonitorSpec
 
 KINDS: dict[str, Kind] = {
     "http": HTTP,
     "tcp": TCP,
+    "dns": DNS,
+    "icmp": ICMP,
+    "udp": UDP,
+    "ntp": NTP,
     "amqp": AMQP,
     "mqtt": MQTT,
     "kafka": KAFKA,
@@ -43,10 +54,13 @@ KINDS: dict[str, Kind] = {
     "mysql": MYSQL,
     "redis": REDIS,
     "mongodb": MONGODB,
+    "ssh": SSH,
     "heartbeat": HEARTBEAT,
     "group": GROUP,
     "manual": MANUAL,
     "websocket": WEBSOCKET,
+    "domain": DOMAIN,
+    "statuspage": STATUSPAGE,
     "command": COMMAND,
 }
 

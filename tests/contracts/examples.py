@@ -14,8 +14,11 @@ from pamqp.commands import Connection
 from pamqp.frame import marshal
 from websockets.sync.server import serve
 
+from checks.echoes import lacks as echoes_are_missing
 from tests import brokers, dialogues, mariadb, mongo
-from tests.servers import Target, closed_port, echoes, greets, hangs, trusted
+from tests.datagrams import answering, serving_time
+from tests.nameservers import Namer, knows
+from tests.servers import Target, answers, closed_port, echoes, greets, hangs, trusted
 
 
 @contextmanager
@@ -31,15 +34,49 @@ class Example:
 
     `ask` makes the options (without kind and name) that ask "host:port". `over` says what that is to this kind: a port
     of TCP (`stream`) or of UDP (`datagram`), a host alone, or nothing that it asks; then `ask` makes options that
-    wait for ever. `serves` starts a server that answers those options well, where that is cheap, and gives its address.
+    wait for ever. What asks `others` about its target blames nobody when they say nothing. `serves` starts a server that answers those options well, where that is cheap, and gives its address.
     `secrets` has what must stand beside a secret option so that the options are valid, or its value where not every
     text is one.
     """
 
     ask: Callable[[str], dict[str, Any]]
-    over: Literal["stream", "datagram", "host", "nothing"] = "stream"
+    over: Literal["stream", "datagram", "host", "nothing", "others"] = "stream"
     serves: Callable[[], AbstractContextManager[str]] | None = None
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@contextmanager
+def saying_all_is_well() -> Iterator[str]:
+    """The address of a vendor's status page."""
+    with Target(answers(b'{"status": {"indicator": "none", "description": "All Systems Operational"}}')) as target:
+        yield target.address
+
+
+@contextmanager
+def answering_websockets() -> Iterator[str]:
+    """The address of a server that opens WebSockets and waits."""
+    logger = getLogger("websockets.quiet")
+    logger.disabled = True
+    with serve(lambda visit: visit.wait_closed(), "127.0.0.1", 0, logger=logger) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.socket.getsockname()[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def greeting_in_amqp() -> Iterator[str]:
+    """The address of a broker of AMQP that says what it is, and nothing more."""
+    with Target(greets(marshal(Connection.Start(server_properties={"product": "Hare"}), 0))) as target:
+        yield target.address
+
+
+@contextmanager
+def greeting_in_mqtt() -> Iterator[str]:
+    """The address of a broker of MQTT that lets everybody in."""
+    with Target(greets(b"\x20\x02\x00\x00")) as target:
+        yield target.address
 
 
 @contextmanager
@@ -70,6 +107,13 @@ def answering_in_mongodb() -> Iterator[str]:
         yield target.address
 
 
+@contextmanager
+def answering_in_dns() -> Iterator[str]:
+    """The address of a name server that knows one name."""
+    with Namer(knows("shop.example. 60 IN A 127.0.0.1")) as namer:
+        yield namer.address
+
+
 def behind_tls(option: str) -> dict[str, Any]:
     """What stands beside an option that is of use with TLS only."""
     return {option: {"tls": True}}
@@ -89,33 +133,6 @@ def mail_example(greeting: bytes, replies: Mapping[bytes, bytes]) -> Example:
         serves=dialogues.serving(greeting, replies),
         secrets={"password": {"login_in_clear": True}},
     )
-
-
-@contextmanager
-def greeting_in_amqp() -> Iterator[str]:
-    """The address of a broker of AMQP that says what it is, and nothing more."""
-    with Target(greets(marshal(Connection.Start(server_properties={"product": "Hare"}), 0))) as target:
-        yield target.address
-
-
-@contextmanager
-def greeting_in_mqtt() -> Iterator[str]:
-    """The address of a broker of MQTT that lets everybody in."""
-    with Target(greets(b"\x20\x02\x00\x00")) as target:
-        yield target.address
-
-
-@contextmanager
-def answering_websockets() -> Iterator[str]:
-    """The address of a server that opens WebSockets and waits."""
-    logger = getLogger("websockets.quiet")
-    logger.disabled = True
-    with serve(lambda visit: visit.wait_closed(), "127.0.0.1", 0, logger=logger) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.socket.getsockname()[1]}"
-        server.shutdown()
-        thread.join()
 
 
 EXAMPLES: dict[str, Example] = {
@@ -148,7 +165,10 @@ EXAMPLES: dict[str, Example] = {
     "http": Example(
         ask=lambda address: {"url": f"http://{address}/"},
         serves=echoing,
-        secrets={"form": {"method": "POST", "form": {"token": "secret-of-form"}}},
+        secrets={
+            "form": {"method": "POST", "form": {"token": "secret-of-form"}},
+            "client_secret": {"token_url": "http://127.0.0.1:9/", "client_id": "eve"},
+        },
     ),
     "command": Example(
         ask=lambda seconds: {"program": "sleep", "arguments": [seconds or "60"]},
@@ -157,11 +177,30 @@ EXAMPLES: dict[str, Example] = {
         secrets={"environment": {"environment": {"TOKEN": "secret-of-environment"}}},
     ),
     "websocket": Example(ask=lambda address: {"url": f"ws://{address}/"}, serves=answering_websockets),
+    "domain": Example(ask=lambda _: {"domain": "example.org"}, over="others"),
+    "statuspage": Example(ask=lambda address: {"url": f"http://{address}/"}, serves=saying_all_is_well),
     "tcp": Example(
         ask=lambda address: {"address": address, "send": "GET / HTTP/1.0\r\n\r\n", "expect": ["banner exists"]},
         serves=echoing,
         secrets=behind_tls("client_key"),
     ),
+    "dns": Example(
+        ask=lambda address: {"query": "shop.example", "resolver": address},
+        over="datagram",
+        serves=answering_in_dns,
+        secrets={"client_key": {"resolver": f"tls://127.0.0.1:{closed_port()}"}},
+    ),
+    "icmp": Example(
+        ask=lambda address: {"host": address.partition(":")[0], "count": 1},
+        over="host",
+        serves=None if echoes_are_missing() else lambda: nullcontext("127.0.0.1"),
+    ),
+    "udp": Example(
+        ask=lambda address: {"address": address, "send": "ping"},
+        over="datagram",
+        serves=lambda: answering(lambda data: data),
+    ),
+    "ntp": Example(ask=lambda address: {"address": address}, over="datagram", serves=serving_time),
     "tls": Example(
         ask=lambda address: {"address": address, "verify": False, "expect": ["version exists"]}, serves=shaking_hands
     ),
