@@ -166,15 +166,13 @@ class Wire(Connection):
             self._news.set_result(None)
 
 
-async def open_wire(
-    spec: WireSpec, context: ProbeContext, target: tuple[str, int] | None = None, alpn: tuple[str, ...] = ()
-) -> Wire:
+async def open_wire(spec: WireSpec, context: ProbeContext, target: tuple[str, int] | None = None) -> Wire:
     """A wire to the monitor's target, or to another that it named, over TLS where the monitor says so.
 
     Raises like `dial`. Whoever gets the wire aborts it.
     """
     host, port = target or spec.target
-    tls = spec_tls(spec, alpn) if spec.tls else None
+    tls = spec_tls(spec) if spec.tls else None
     wire = await dial(context, host, port, lambda: Wire(context.stopwatch), tls, route=spec.route)
     wire.start()
 
@@ -186,10 +184,17 @@ async def open_wire(
 
 
 @contextlib.contextmanager
-def untimed(watch: Stopwatch) -> Iterator[None]:
-    """A time that is not the target's: the first probe of a process imports a library."""
+def importing(extra: str, watch: Stopwatch) -> Iterator[None]:
+    """A time in which a library is imported, which the first probe of a process does and no target is to blame for.
+
+    Raises ProbeFailure where the library is not here; `extra` of this package brings it.
+    """
     began_ns = clock.monotonic_ns()
-    yield
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        message = f"{exc.name} is not installed; install it with: pip install 'stillup[{extra}]'"
+        raise ProbeFailure(Failure(reason=Reason.NO_DRIVER, message=message)) from exc
     took_ns = clock.monotonic_ns() - began_ns
     watch.started_ns += took_ns
     watch.last_ns += took_ns

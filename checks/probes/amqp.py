@@ -11,7 +11,7 @@ from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
 from checks.result import Observation
 from checks.spec import Line, Secret
-from checks.wire import WIRE_SUBJECTS, WireSpec, open_wire, printable, time_left, untimed
+from checks.wire import WIRE_SUBJECTS, WireSpec, importing, open_wire, printable, time_left
 
 _SHOWN = ("product", "version", "cluster_name")  # of what a broker says of itself
 
@@ -64,7 +64,7 @@ degraded:
 
 async def probe(spec: AmqpSpec, context: ProbeContext) -> Observation:
     """Hear the broker out, log in, and do what the monitor asks for."""
-    with untimed(context.stopwatch):
+    with importing("amqp", context.stopwatch):
         from checks.amqp_session import AmqpSession  # noqa: PLC0415 - needs the extra
 
     seen = context.seen

@@ -17,7 +17,7 @@ from checks.probe import Kind, ProbeContext, ProbeFailure
 from checks.request import Request
 from checks.result import Failure, Observation, Reason
 from checks.spec import Line, SecretMark
-from checks.wire import WIRE_SUBJECTS, WireSpec, printable, untimed
+from checks.wire import WIRE_SUBJECTS, WireSpec, importing, printable
 
 _METHOD = "/grpc.health.v1.Health/Check"
 _OURS = frozenset({"content-type", "host", "te", "user-agent"})
@@ -87,7 +87,7 @@ degraded:
 
 async def probe(spec: GrpcSpec, context: ProbeContext) -> Observation:
     """Ask once, over a connection of our own."""
-    with untimed(context.stopwatch):
+    with importing("grpc", context.stopwatch):
         request = spec.request
     host, port = spec.target
     watch, seen = context.stopwatch, context.seen

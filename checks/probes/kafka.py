@@ -12,7 +12,7 @@ from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
 from checks.result import Observation, Reason
 from checks.spec import Line, Secret
-from checks.wire import WIRE_SUBJECTS, Wire, WireSpec, open_wire, printable, time_left, untimed
+from checks.wire import WIRE_SUBJECTS, Wire, WireSpec, importing, open_wire, printable, time_left
 
 if TYPE_CHECKING:
     from checks.kafka_session import Cluster, KafkaSession
@@ -77,7 +77,7 @@ degraded:
 
 async def probe(spec: KafkaSpec, context: ProbeContext) -> Observation:
     """Ask the broker for its cluster and, where a record is to be written, the leader of its partition."""
-    with untimed(context.stopwatch):
+    with importing("kafka", context.stopwatch):
         from checks.kafka_session import KafkaSession  # noqa: PLC0415 - needs the extra
 
     seen = context.seen

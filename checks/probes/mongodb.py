@@ -13,7 +13,7 @@ from checks.jsonpath import NotJson, parse_json
 from checks.probe import Kind, ProbeContext
 from checks.result import Observation
 from checks.spec import Line, Secret, Text
-from checks.wire import WireSpec, open_wire, untimed
+from checks.wire import WireSpec, importing, open_wire
 
 # The protocol has no way to only read, so the commands that do are named.
 READING = (
@@ -86,7 +86,7 @@ expect:
 
 async def probe(spec: MongodbSpec, context: ProbeContext) -> Observation:
     """Connect, hear who the server is, log in, and give the command."""
-    with untimed(context.stopwatch):
+    with importing("mongodb", context.stopwatch):
         from checks.mongo_session import MongoSession  # noqa: PLC0415 - needs the extra
 
     seen = context.seen

@@ -11,7 +11,7 @@ from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
 from checks.result import Observation
 from checks.spec import Line, Secret
-from checks.wire import WIRE_SUBJECTS, WireSpec, open_wire, time_left, untimed
+from checks.wire import WIRE_SUBJECTS, WireSpec, importing, open_wire, time_left
 
 
 def _is_topic(text: str) -> str:
@@ -60,7 +60,7 @@ degraded:
 
 async def probe(spec: MqttSpec, context: ProbeContext) -> Observation:
     """Log in and, where there is a topic, send a message and wait for it."""
-    with untimed(context.stopwatch):
+    with importing("mqtt", context.stopwatch):
         from checks.mqtt_session import MqttSession  # noqa: PLC0415 - needs the extra
 
     seen = context.seen
@@ -79,4 +79,4 @@ async def probe(spec: MqttSpec, context: ProbeContext) -> Observation:
     return seen
 
 
-MQTT = Kind(spec=MqttSpec, probe=probe, extra="mqtt", modules=("paho.mqtt",))
+MQTT = Kind(spec=MqttSpec, probe=probe, extra="mqtt", modules=("paho",))

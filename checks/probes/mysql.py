@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from checks.databases import SqlSpec, open_database
 from checks.probe import Kind, ProbeContext
 from checks.result import Observation
-from checks.wire import time_left, untimed
+from checks.wire import importing, time_left
 
 _QUIT = b"\1\0\0\0\1"
 
@@ -31,7 +31,7 @@ expect:
 
 async def probe(spec: MysqlSpec, context: ProbeContext) -> Observation:
     """Connect, secure the connection where both sides want it, log in, and ask."""
-    with untimed(context.stopwatch):
+    with importing("mysql", context.stopwatch):
         from checks.mysql_session import MysqlSession  # noqa: PLC0415 - needs the extra
 
     wire = await open_database(spec, context)
