@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import Annotated, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field
 
 from checks import clock
 from checks.address import parse_url
@@ -19,10 +18,8 @@ from checks.probe import ProbeContext, ProbeFailure, from_os_error
 from checks.request import Request, basic
 from checks.result import Failure, Reason
 from checks.route import Route
-from checks.spec import Line, Secret
 from checks.tokens import Token
 from checks.web import Answer, fetch
-from checks.web_options import WebUrl
 
 LIFETIME = 300.0  # seconds, of a token whose giver does not say
 MAX_LIFETIME = 86400.0
@@ -61,25 +58,16 @@ class Digest:
         return True
 
 
-class OAuth2(BaseModel):
-    """Where a token comes from, by OAuth 2 client credentials."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Who we are to one who gives tokens, and what the token is to be for."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
-
-    token_url: WebUrl
-    """Who gives tokens. It is asked with the monitor's proxy, resolver and trusted certificates."""
-    client_id: Annotated[Line, Field(min_length=1, max_length=500)]
-    """Who we are to it."""
-    client_secret: Secret
-    """What proves it."""
-    scope: Annotated[Line, Field(max_length=1000)] = ""
-    """What the token is to allow, separated by spaces."""
-    audience: Annotated[Line, Field(max_length=1000)] = ""
-    """Whom the token is for, where its giver wants to know."""
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str = ""
+    audience: str = ""
     secret_in_body: bool = False
-    """Send the client's credentials in the body of the request, for givers that read no basic authentication."""
 
     def request(self) -> Request:
         """The request for a token (RFC 6749, 4.4)."""
@@ -96,9 +84,9 @@ class OAuth2(BaseModel):
 class ClientCredentials:
     """Bearer tokens by OAuth 2 client credentials, fetched in the phase `other` and kept while they are good."""
 
-    def __init__(self, options: OAuth2, tls: Tls, route: Route) -> None:
-        self._options, self._tls, self._route = options, replace(tls, server_name="", certificate="", key=""), route
-        self._host = parse_url(options.token_url).host
+    def __init__(self, client: Client, tls: Tls, route: Route) -> None:
+        self._client, self._tls, self._route = client, replace(tls, server_name="", certificate="", key=""), route
+        self._host = parse_url(client.token_url).host
 
     async def prove(self, context: ProbeContext, request: Request) -> Request:
         """The request with a token. Raises ProbeFailure where there is none to be had."""
@@ -117,13 +105,13 @@ class ClientCredentials:
         return answer.status == _REFUSED and bool(context.resources.tokens.drop(self._key))
 
     @property
-    def _key(self) -> tuple[OAuth2, Tls, Route]:
-        return self._options, self._tls, self._route
+    def _key(self) -> tuple[Client, Tls, Route]:
+        return self._client, self._tls, self._route
 
     async def _fetched(self, context: ProbeContext) -> Token:
         apart = ProbeContext(resources=context.resources, lag=context.lag)  # its evidence would hold the token
         try:
-            answer = await fetch(apart, self._options.request(), tls=self._tls, route=self._route, follow=0)
+            answer = await fetch(apart, self._client.request(), tls=self._tls, route=self._route, follow=0)
         except (ProbeFailure, OSError) as exc:
             failure = exc.failure if isinstance(exc, ProbeFailure) else from_os_error(exc, apart.stopwatch.phase)
             message = f"no token could be had from {self._host}: {failure.message}"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from checks.address import Url
-from checks.authentication import ClientCredentials, Digest, OAuth2
+from checks.authentication import Client, ClientCredentials, Digest
 from checks.cookies import Cookies
 from checks.network import Tls, spec_tls
 from checks.probe import ProbeContext
@@ -17,6 +17,7 @@ from checks.request import Request, basic
 from checks.route import ProxiedSpec, SecuredSpec
 from checks.spec import Line, Secret
 from checks.web import HTTP_1, HTTP_2, HTTP_ANY, Answer, Authentication, fetch
+from checks.web_options import WebUrl
 
 _ALPN = {"1.1": HTTP_1, "2": HTTP_2, "any": HTTP_ANY}
 
@@ -37,8 +38,18 @@ class WebSpec(ProxiedSpec, SecuredSpec):
     """Prove the password by digest authentication, which never sends it; the target is asked once more for a challenge."""
     bearer: Secret = ""
     """The token for bearer authentication."""
-    oauth2: OAuth2 | None = None
-    """Where a bearer token comes from, by OAuth 2 client credentials. It is kept until it expires or is refused."""
+    token_url: WebUrl | Literal[""] = ""
+    """Who gives a bearer token, by OAuth 2 client credentials. The token is kept until it expires or is refused."""
+    client_id: Annotated[Line, Field(max_length=500)] = ""
+    """Who we are to whoever gives the token."""
+    client_secret: Secret = ""
+    """What proves it."""
+    scope: Annotated[Line, Field(max_length=1000)] = ""
+    """What the token is to allow, separated by spaces."""
+    audience: Annotated[Line, Field(max_length=1000)] = ""
+    """Whom the token is for, where its giver wants to know."""
+    secret_in_body: bool = False
+    """Send client_id and client_secret in the body, to a giver of tokens that reads no basic authentication."""
     follow_redirects: bool = True
     """Ask again where a redirect points to, and judge that answer. Cookies are kept on the way."""
     max_redirects: Annotated[int, Field(strict=True, ge=1, le=20)] = 5
@@ -58,6 +69,8 @@ class WebSpec(ProxiedSpec, SecuredSpec):
             raise ValueError("digest: needs a username and a password")
         if ":" in self.username and not self.digest:
             raise ValueError("username: basic authentication allows no colon in it")
+        if bool(self.token_url) != bool(self.client_id) or bool(self.token_url) != bool(self.client_secret):
+            raise ValueError("token_url: token_url, client_id and client_secret belong together")
         given = self.ways_to_authenticate()
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} are ways to authenticate; keep one")
@@ -65,7 +78,7 @@ class WebSpec(ProxiedSpec, SecuredSpec):
 
     def ways_to_authenticate(self) -> list[str]:
         """The options that say who we are."""
-        return [name for name in ("username", "bearer", "oauth2") if getattr(self, name)]
+        return [name for name in ("username", "bearer", "token_url") if getattr(self, name)]
 
     @cached_property
     def secured(self) -> Tls:
@@ -77,7 +90,17 @@ class WebSpec(ProxiedSpec, SecuredSpec):
         """How it says who we are in more than one step; None where a header is enough."""
         if self.digest:
             return Digest(self.username, self.password)
-        return ClientCredentials(self.oauth2, self.secured, self.route) if self.oauth2 is not None else None
+        if not self.token_url:
+            return None
+        client = Client(
+            token_url=self.token_url,
+            client_id=self.client_id,
+            client_secret=self.client_secret,
+            scope=self.scope,
+            audience=self.audience,
+            secret_in_body=self.secret_in_body,
+        )
+        return ClientCredentials(client, self.secured, self.route)
 
     def write(self, url: Url, method: str, headers: Mapping[str, str], body: bytes = b"") -> Request:
         """The request that says who we are where a header is enough; `headers` of the user's own come first."""

@@ -164,5 +164,5 @@ def test_each_subject_of_each_kind_has_a_sentence_and_can_be_spoken_of(kind: str
     for name, subject in KINDS[kind].spec.subjects.items():
         assert subject.name == name
         assert subject.help.endswith(".")
-        argument = {"jsonpath": " $.a", "name": " X-A", None: ""}[subject.argument]
+        argument = {"jsonpath": " $.a", "xpath": " //a", "name": " X-A", "cookie": " a", None: ""}[subject.argument]
         assert parse(f"{name}{argument} exists", KINDS[kind].spec.subjects).subject is subject

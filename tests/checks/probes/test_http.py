@@ -290,7 +290,11 @@ def test_a_wrong_url_is_refused_with_what_to_write_instead(url, words):
         ({"digest": True}, "digest: needs a username and a password"),
         ({"http_version": 3}, "Input should be '1.1', '2' or 'any'"),
         ({"accept_encoding": ["lzma"]}, "Input should be 'gzip', 'deflate', 'br' or 'zstd'"),
-        ({"oauth2": {"token_url": "https://a.example/"}}, "oauth2.client_id"),
+        ({"token_url": "https://a.example/"}, "token_url, client_id and client_secret belong together"),
+        (
+            {"token_url": "https://a/", "client_id": "a", "client_secret": "b", "bearer": "c"},
+            "bearer and token_url are",
+        ),
         ({"ca": "nonsense"}, "holds no certificate"),
         ({"max_redirects": 0}, "greater than or equal to 1"),
         ({"expect": ["banner exists"]}, "unknown subject 'banner'"),
