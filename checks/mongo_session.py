@@ -28,6 +28,7 @@ _OP_MSG = 2013
 _HEADER = struct.Struct("<iiii")
 _MORE_TO_COME = 2
 _WRONG_LOGIN = (11, 13, 18, 8000)  # no such user, no right to it, wrong password, and what MongoDB's own cloud says
+_GOSSIP = ("$clusterTime", "operationTime")  # for drivers that stay
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
@@ -95,7 +96,7 @@ class MongoSession:
         if isinstance(cursor, Mapping) and cursor.get("id"):  # it would wait there for ten minutes
             collection = str(cursor.get("ns")).partition(".")[2]
             self._send(database, {"killCursors": collection, "cursors": [cursor["id"]]})
-        return answer
+        return {name: value for name, value in answer.items() if name not in _GOSSIP}
 
     async def command(self, database: str, document: Document) -> Document:
         """The answer to a command. Raises ProbeFailure, also where the server answers that it failed."""
