@@ -28,6 +28,7 @@ RARELY = timedelta(days=5 * 366)  # what occurs more seldom is a mistake
 _SECOND = 1_000_000  # microseconds
 
 
+@functools.lru_cache(maxsize=65536)  # one a target: it is asked for after every result
 def _phase(seed: UUID | str, width: int) -> int:
     """A number below `width` that only the seed decides."""
     digest = hashlib.blake2b(str(seed).encode(), digest_size=8).digest()

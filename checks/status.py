@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from checks.result import Outcome
 
-GAP = timedelta(seconds=60)  # runs of results don't survive a gap longer than this and than two intervals
+GAP = 60.0  # seconds: runs of results don't survive a gap longer than this and than two intervals
 
 
 class Status(StrEnum):
@@ -118,12 +118,12 @@ def observe(state: TargetState, outcome: Outcome, at: datetime, policy: Policy) 
     """The target's state after one more result that started at `at`. `unknown` says nothing and changes nothing."""
     if outcome is Outcome.UNKNOWN:
         return state
-    state = _forget_after_gap(state, at, policy)
-    last = state.last_outcome
+    last = None if _is_after_gap(state, at, policy) else state.last_outcome
     same_serving = last is not None and (last is Outcome.DOWN) == (outcome is Outcome.DOWN)
     same_health = last is not None and (last is Outcome.UP) == (outcome is Outcome.UP)
-    state = replace(
-        state,
+    state = TargetState(
+        vote=state.vote,
+        vote_since=state.vote_since,
         last_outcome=outcome,
         last_result_at=at,
         serving_run=state.serving_run + 1 if same_serving else 1,
@@ -131,23 +131,24 @@ def observe(state: TargetState, outcome: Outcome, at: datetime, policy: Policy) 
         healthy_run=state.healthy_run + 1 if same_health else 1,
         healthy_since=state.healthy_since if same_health else at,
     )
+    if outcome.value == state.vote.value:
+        return state
     vote, since = _vote(state, outcome, policy)
     return state if vote is state.vote else replace(state, vote=vote, vote_since=since)
 
 
-def _forget_after_gap(state: TargetState, at: datetime, policy: Policy) -> TargetState:
+def _is_after_gap(state: TargetState, at: datetime, policy: Policy) -> bool:
     """Three failures are "in a row" only if we were looking all the while.
 
     Results are dated by their start, so that between two of them a whole probe may lie.
     """
-    longest = max(GAP, timedelta(seconds=2 * policy.interval)) + timedelta(seconds=policy.timeout)
-    if state.last_result_at is None or at - state.last_result_at <= longest:
-        return state
-    return replace(state, last_outcome=None, serving_run=0, serving_since=None, healthy_run=0, healthy_since=None)
+    if state.last_result_at is None:
+        return False
+    return (at - state.last_result_at).total_seconds() > max(GAP, 2 * policy.interval) + policy.timeout
 
 
 def _vote(state: TargetState, outcome: Outcome, policy: Policy) -> tuple[Status, datetime | None]:
-    """The vote that the runs justify, with the instant from which it held."""
+    """The vote that the runs justify where the last result says otherwise, with the instant from which it held."""
     if outcome is Outcome.DOWN and state.serving_run >= policy.failures:
         return Status.DOWN, state.serving_since
     match state.vote:
