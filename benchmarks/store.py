@@ -28,7 +28,7 @@ import sqlalchemy as sa
 
 from checks import clock
 from checks.result import Outcome, Phases, Result
-from checks.status import Policy
+from checks.status import Policy, observe
 from checks.store import reader
 from checks.store.claims import Finished, claim
 from checks.store.engine import open_engine, reading
@@ -81,7 +81,9 @@ class Stopwatch:
 def finished(claimed: Any, now: datetime, outcome: Outcome) -> Finished:
     phases = Phases(dns=400_000, connect=900_000, tls=4_000_000, first_byte=19_000_000, transfer=700_000)
     made = Result(outcome=outcome, started_at=claimed.due_at, latency_ns=phases.total(), phases=phases)
-    return Finished(claimed=claimed, result=made, policy=POLICY, next_due_at=now + timedelta(seconds=10), skipped=0)
+    after = observe(claimed.state, outcome, made.started_at, POLICY)
+    due = now + timedelta(seconds=10)
+    return Finished(claimed=claimed, result=made, policy=POLICY, after=after, next_due_at=due, skipped=0)
 
 
 def a_quarter(number: int) -> Callable[[int], Outcome]:

@@ -30,6 +30,7 @@ from checks.recorder import Recorder
 from checks.result import Failure, Outcome, Phases, Reason, Result
 from checks.secretbox import SecretBox
 from checks.sight import JumpDetector
+from checks.starts import Starts
 from checks.store import claims
 from checks.store.claims import Claimed, Finished
 
@@ -51,7 +52,7 @@ class Flight:
 
     claimed: Claimed
     prepared: Prepared
-    handle: asyncio.TimerHandle | None = None  # until it starts
+    waiting: bool = True  # for its start
     task: asyncio.Task[None] | None = None  # while it runs
 
 
@@ -61,7 +62,6 @@ class Claim:
 
     claimed: list[Claimed]
     next_due: datetime | None
-    now: datetime
 
 
 class Worker:
@@ -90,7 +90,8 @@ class Worker:
         self._specs = Specs(secretbox)
         self._flights: dict[int, Flight] = {}
         self._untaken: Sequence[Claimed] = ()  # claimed, and not in `_flights` yet
-        self._late_from = 0.0  # when the next late target may start, by the loop's clock
+        self._starts = Starts(self._start)
+        self._late_from = 0.0  # when the next late target may start, by `clock.monotonic`
         self._freed = asyncio.Event()
         self._hot = hot
         self._recorder = Recorder(engine, hot, worker=name, location=location, recorded=self._recorded)
@@ -143,9 +144,7 @@ class Worker:
                 except Exception as problem:  # noqa: BLE001 - told apart by `failed`
                     self._recorder.failed(problem)
                     continue
-                for claimed in found.claimed:
-                    self._take(claimed, found.now)
-                self._untaken = ()
+                self._take(found.claimed)
                 wait = self._until_next(found, full=len(found.claimed) == free)
                 await asyncio.sleep(wait)
             else:
@@ -176,7 +175,7 @@ class Worker:
             next_due = claims.next_due(conn, self._location)
         self._untaken = claimed  # told to stop this instant, nobody takes them
         self._specs.learn(found)
-        return Claim(claimed, next_due, now)
+        return Claim(claimed, next_due)
 
     def _until_next(self, found: Claim, *, full: bool) -> float:
         """Seconds until it is worth looking again: halfway through the horizon before the next target is due."""
@@ -185,35 +184,34 @@ class Worker:
         ahead = (found.next_due - clock.utcnow() - HORIZON / 2).total_seconds()
         return min(LONGEST_WAIT, max(SHORTEST_WAIT, ahead))
 
-    def _take(self, claimed: Claimed, now: datetime) -> None:
-        """Have a claimed target start at its due time; one that is late, in its turn."""
-        before = self._flights.get(claimed.target_id)
-        if before is not None:
-            # Our lease ran out under it, or it was changed: its result would be refused.
-            self._cut_off(before)
-        flight = Flight(claimed, self._specs.get(claimed))
-        self._flights[claimed.target_id] = flight
-        loop = asyncio.get_running_loop()
-        present = loop.time()
-        late = (now - claimed.due_at).total_seconds()
-        start = present - late
-        if late > LATE:
-            start = self._late_from = max(self._late_from, present) + 1 / max(
-                SLOWEST_PACE, PACE * self._specs.steady_rate
-            )
-        flight.handle = loop.call_at(start, self._start, flight)
+    def _take(self, found: Sequence[Claimed]) -> None:
+        """Have claimed targets start at their due times; those that are late, in their turn."""
+        now, present = clock.utcnow(), clock.monotonic()
+        for claimed in found:
+            before = self._flights.get(claimed.target_id)
+            if before is not None:
+                # Our lease ran out under it, or it was changed: its result would be refused.
+                self._cut_off(before)
+            flight = self._flights[claimed.target_id] = Flight(claimed, self._specs.get(claimed))
+            late = (now - claimed.due_at).total_seconds()
+            start = present - late
+            if late > LATE:
+                pace = max(SLOWEST_PACE, PACE * self._specs.steady_rate)
+                start = self._late_from = max(self._late_from, present) + 1 / pace
+            self._starts.add(start, flight)
+        self._untaken = ()
 
     def _cut_off(self, flight: Flight) -> None:
-        if flight.handle is not None:
-            flight.handle.cancel()
+        flight.waiting = False
         if flight.task is not None:
             flight.task.cancel()
 
     # Probing.
 
     def _start(self, flight: Flight) -> None:
-        flight.handle = None
-        flight.task = asyncio.create_task(self._probe(flight), name=f"probe-{flight.claimed.target_id}")
+        if flight.waiting:
+            flight.waiting = False
+            flight.task = asyncio.create_task(self._probe(flight), name=f"probe-{flight.claimed.target_id}")
 
     async def _probe(self, flight: Flight) -> None:
         prepared, claimed = flight.prepared, flight.claimed
@@ -239,6 +237,7 @@ class Worker:
                 claimed=claimed,
                 result=result,
                 policy=prepared.policy,
+                after=after,
                 next_due_at=next_due,
                 skipped=skipped,
             )
@@ -264,9 +263,8 @@ class Worker:
         await asyncio.gather(claiming, return_exceptions=True)
         await self._housekeeping.stop(0.0)
         deadline = asyncio.get_running_loop().time() + DRAIN
-        waiting = [flight for flight in self._flights.values() if flight.handle is not None]
-        for flight in waiting:
-            self._cut_off(flight)
+        waiting = [flight for flight in self._flights.values() if flight.waiting]
+        self._starts.clear()
         if running := [flight.task for flight in self._flights.values() if flight.task is not None]:
             await asyncio.wait(running, timeout=deadline - asyncio.get_running_loop().time())
         cut = [flight for flight in self._flights.values() if flight.task is not None]

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from checks.result import Failure, Outcome, Phases, Reason, Result
-from checks.status import Policy, TargetState
+from checks.status import Policy, TargetState, observe
 from checks.store.claims import Claimed, Finished
 from checks.store.publishing import PublishedMonitor
 
@@ -102,11 +102,12 @@ def make_claimed(**fields: Any) -> Claimed:
 
 def make_finished(claimed: Claimed, outcome: Outcome = Outcome.UP, **fields: Any) -> Finished:
     """The end of a claimed probe that started when it was due; `policy`, `next_due_at`, `skipped` or of the result."""
-    of_finished = {
+    of_finished: dict[str, Any] = {
         "policy": Policy(failures=1, successes=1, interval=claimed.interval),
         "next_due_at": claimed.due_at + timedelta(seconds=claimed.interval),
         "skipped": 0,
     }
-    given = {name: fields.pop(name) for name in of_finished if name in fields}
+    of_finished |= {name: fields.pop(name) for name in of_finished if name in fields}
     result = make_result(outcome, **{"started_at": claimed.due_at, **fields})
-    return Finished(claimed=claimed, result=result, **{**of_finished, **given})
+    after = observe(claimed.state, result.outcome, result.started_at, of_finished["policy"])
+    return Finished(claimed=claimed, result=result, after=after, **of_finished)

@@ -14,10 +14,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from checks.clock import from_micros
 from checks.result import Result
 from checks.status import Policy, TargetState
 from checks.store.schema import target
-from checks.store.states import CHUNK, STATE_COLUMNS, state_of
+from checks.store.states import CHUNK, KEPT_STATE, kept, state_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Claimed:
     interval: float
     retry_interval: float
     state: TargetState
+    kept: tuple[Any, ...] = ()  # the same as it lies in the store: equal to what lies there later, it still holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Finished:
     claimed: Claimed
     result: Result
     policy: Policy
+    after: TargetState  # what follows from the state at the claim
     next_due_at: datetime
     skipped: int  # slots that passed while it ran
 
@@ -73,31 +76,33 @@ def claim(
         .where(target.c.id.in_(sa.select(due.c.id)))
         .values(fence=target.c.fence + 1, leased_until=now + lease, leased_by=worker)
         .returning(
+            kept(target.c.next_due_at),
             target.c.id,
             target.c.monitor,
             target.c.revision,
             target.c.fence,
-            target.c.next_due_at,
             target.c.interval_seconds,
             target.c.retry_seconds,
-            *STATE_COLUMNS,
+            *KEPT_STATE,
         )
     )
-    rows = sorted(conn.execute(query), key=lambda row: (row.next_due_at, row.id))
-    return [_claimed(row, location) for row in rows]
+    # In the order of their due times.
+    return [_claimed(tuple(row), location) for row in sorted(conn.execute(query))]
 
 
-def _claimed(row: sa.Row[Any], location: str) -> Claimed:
+def _claimed(row: tuple[Any, ...], location: str) -> Claimed:
+    due, target_id, monitor, revision, fence, interval, retry_interval, *state = row
     return Claimed(
-        target_id=row.id,
-        monitor=row.monitor,
+        target_id=target_id,
+        monitor=monitor,
         location=location,
-        revision=row.revision,
-        fence=row.fence,
-        due_at=row.next_due_at,
-        interval=row.interval_seconds,
-        retry_interval=row.retry_seconds,
-        state=state_of(row),
+        revision=revision,
+        fence=fence,
+        due_at=from_micros(due),
+        interval=interval,
+        retry_interval=retry_interval,
+        state=state_from(state),
+        kept=tuple(state),
     )
 
 

@@ -23,7 +23,16 @@ from checks.store.bulk import Observed
 from checks.store.claims import Finished
 from checks.store.lastgood import LastGood
 from checks.store.schema import monitor_state, target, transition, trouble
-from checks.store.states import CHUNK, STATE_COLUMNS, lock_monitors, lock_targets, monitor_state_of, state_of
+from checks.store.states import (
+    CHUNK,
+    KEPT_STATE,
+    STATE_COLUMNS,
+    lock_monitors,
+    lock_targets,
+    monitor_state_of,
+    state_from,
+    state_of,
+)
 
 CHANNEL = "stillup_transitions"  # PostgreSQL wakes the notifiers that LISTEN to it
 
@@ -89,12 +98,7 @@ def _observe(conn: sa.Connection, batch: Sequence[Finished]) -> list[Observed]:
     """
     if conn.dialect.name == "sqlite":
         return _lock_and_observe(conn, batch)  # the transaction holds the file's only write lock
-    moving = {
-        item.claimed.monitor
-        for item in batch
-        if observe(item.claimed.state, item.result.outcome, item.result.started_at, item.policy).vote
-        is not item.claimed.state.vote
-    }
+    moving = {item.claimed.monitor for item in batch if item.after.vote is not item.claimed.state.vote}
     while True:
         with conn.begin_nested() as savepoint:
             lock_monitors(conn, moving)
@@ -117,7 +121,7 @@ def _lock_and_observe(conn: sa.Connection, batch: Sequence[Finished]) -> list[Ob
             target.c.id,
             target.c.fence,
             target.c.leased_by,
-            *STATE_COLUMNS,
+            *KEPT_STATE,
         )
     }
     seen = []
@@ -127,8 +131,10 @@ def _lock_and_observe(conn: sa.Connection, batch: Sequence[Finished]) -> list[Ob
             continue
         if row.leased_by is None:
             continue  # recorded before: the answer to that COMMIT was lost, and the batch came again
-        before = state_of(row)
-        after = observe(before, item.result.outcome, item.result.started_at, item.policy)
+        before, after, state = item.claimed.state, item.after, row[3:]
+        if state != item.claimed.kept:  # somebody else changed it since the claim
+            before = state_from(state)
+            after = observe(before, item.result.outcome, item.result.started_at, item.policy)
         seen.append(Observed(finished=item, before=before, after=after))
     return sorted(seen, key=lambda item: item.finished.claimed.target_id)
 
