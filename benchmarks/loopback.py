@@ -1,8 +1,19 @@
-"""A web server in a process of its own that answers at once and counts: `GET /count` says how many it answered."""
+"""A web server in a process of its own that answers after a set time and counts.
+
+`GET /count` says how many it answered, `GET /times` after how many seconds each was answered, since it was last asked.
+With a directory of `key.pem` and `chain.pem` it speaks TLS.
+
+    python benchmarks/loopback.py [--delay SECONDS] [--tls DIRECTORY]
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
+import ssl
+import time
+from pathlib import Path
 from typing import cast
 
 import uvloop
@@ -11,7 +22,9 @@ import uvloop
 class Answer(asyncio.Protocol):
     """One connection."""
 
+    delay = 0.0
     count = 0
+    times: list[float] = []
 
     def __init__(self) -> None:
         self.seen = b""
@@ -20,26 +33,52 @@ class Answer(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of asyncio's
 
     def data_received(self, data: bytes) -> None:
+        came = time.monotonic()
         self.seen += data
         while b"\r\n\r\n" in self.seen:
             head, _, self.seen = self.seen.partition(b"\r\n\r\n")
-            if head.startswith(b"GET /count "):
-                body = str(Answer.count).encode()
-            else:
-                Answer.count += 1
-                body = b'{"status": "ok"}'
-            close = b"\r\nconnection: close" in head.lower()
-            length = str(len(body)).encode()
-            self.transport.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + length + b"\r\n\r\n" + body
-            )
-            if close:
-                self.transport.close()
+            if head.startswith((b"GET /count ", b"GET /times ")):
+                self._send(head, self._report(head))
+                continue
+            Answer.count += 1
+            if not self.delay:
+                self._send(head, b'{"status": "ok"}')
+                continue
+            loop = asyncio.get_running_loop()
+            # The loop's clock is that of the last round; the answer is to go so long after the bytes came.
+            loop.call_at(loop.time() + self.delay - (time.monotonic() - came), self._answer_late, head, came)
+
+    def _answer_late(self, head: bytes, came: float) -> None:
+        self._send(head, b'{"status": "ok"}')
+        Answer.times.append(time.monotonic() - came)
+
+    def _report(self, head: bytes) -> bytes:
+        if head.startswith(b"GET /count "):
+            return str(Answer.count).encode()
+        times, Answer.times = Answer.times, []
+        return json.dumps(times).encode()
+
+    def _send(self, head: bytes, body: bytes) -> None:
+        length = str(len(body)).encode()
+        self.transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + length + b"\r\n\r\n" + body
+        )
+        if b"\r\nconnection: close" in head.lower():
+            self.transport.close()
 
 
 async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds until it answers")
+    parser.add_argument("--tls", type=Path, help="a directory with key.pem and chain.pem")
+    options = parser.parse_args()
+    Answer.delay = options.delay
+    context = None
+    if options.tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(options.tls / "chain.pem", options.tls / "key.pem")
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Answer, "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(Answer, "127.0.0.1", 0, backlog=4096, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -1,0 +1,174 @@
+"""What the benchmarks of the worker share: a server to ask, a store, monitors in it, and the product's own worker."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import psutil
+import sqlalchemy as sa
+
+from checks import clock
+from checks.probes import parse_spec
+from checks.spec import ProbedSpec, dump
+from checks.store.engine import open_engine, reading
+from checks.store.publishing import PublishedMonitor, publish
+from checks.store.schema import result, target
+from checks.store.upgrade import upgrade
+from tests import postgres
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED_AT_ONCE = 1000
+
+
+@contextmanager
+def asked(*arguments: str) -> Iterator[int]:
+    """The port of `benchmarks/loopback.py` in a process of its own."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "loopback.py"), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.terminate()
+
+
+def ask(port: int, path: str) -> Any:
+    """What the server of `asked` says about itself."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+
+
+@contextmanager
+def store(database: str) -> Iterator[tuple[str, sa.Engine]]:
+    """The URL and engine of an empty store, on `sqlite` or `postgresql`."""
+    with tempfile.TemporaryDirectory(prefix="stillup-bench-") as directory:
+        url = f"sqlite:///{directory}/store.sqlite3" if database == "sqlite" else postgres.fresh_database()
+        upgrade(url)
+        engine = open_engine(url)
+        try:
+            yield url, engine
+        finally:
+            engine.dispose()
+
+
+def watch(engine: sa.Engine, options: Sequence[dict[str, Any]]) -> None:
+    """Publish a monitor for each of these options."""
+    monitors = [_published(number, each) for number, each in enumerate(options)]
+    for begin in range(0, len(monitors), PUBLISHED_AT_ONCE):
+        with engine.begin() as conn:
+            publish(conn, monitors[begin : begin + PUBLISHED_AT_ONCE], clock.utcnow())
+
+
+def _published(number: int, options: dict[str, Any]) -> PublishedMonitor:
+    spec = parse_spec({"name": f"Monitor {number}", **options})
+    assert isinstance(spec, ProbedSpec)
+    return PublishedMonitor(
+        uuid=uuid4(),
+        slug=spec.slug,
+        name=spec.name,
+        kind=spec.kind,
+        source=spec.source,
+        revision=1,
+        spec=dump(spec),
+        places=spec.places(),
+        interval=spec.interval,
+        retry_interval=spec.retry_interval,
+        policy=spec.policy(),
+    )
+
+
+@contextmanager
+def working(url: str, *arguments: str) -> Iterator[psutil.Process]:
+    """The product's own worker on this store. Its log is shown where something goes wrong."""
+    with tempfile.TemporaryDirectory(prefix="stillup-bench-") as directory:
+        log = Path(directory) / "log"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("STILLUP_")}
+        environment |= {"STILLUP_MEASUREMENTS_URL": url, "STILLUP_DATA_DIR": directory}
+        with log.open("w") as stderr:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "checks", "worker", *arguments], cwd=ROOT, env=environment, stderr=stderr
+            )
+        try:
+            yield psutil.Process(worker.pid)
+            worker.send_signal(signal.SIGTERM)
+            worker.wait(15)
+        finally:
+            worker.kill()
+            if worker.wait() != 0:
+                print(log.read_text()[-3000:], file=sys.stderr)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """User and system time of a process, and how much of it was its main thread's: the event loop's."""
+
+    whole: float
+    loop: float
+
+    @classmethod
+    def by(cls, process: psutil.Process) -> Spent:
+        """What a process has spent so far."""
+        times = process.cpu_times()
+        main = next(thread for thread in process.threads() if thread.id == process.pid)
+        return cls(times.user + times.system, main.user_time + main.system_time)
+
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(self.whole - other.whole, self.loop - other.loop)
+
+
+def wait_until_probed(engine: sa.Engine, within: float) -> None:
+    """Wait until every target has been probed once."""
+    deadline = time.monotonic() + within
+    while True:
+        with reading(engine) as conn:
+            left = conn.execute(
+                sa.select(sa.func.count()).select_from(target).where(target.c.last_result_at.is_(None))
+            ).scalar_one()
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{left} targets were not probed within {within:g} s")
+        time.sleep(0.5)
+
+
+def results(engine: sa.Engine, since: Any, until: Any, *columns: sa.Column[Any]) -> list[sa.Row[Any]]:
+    """The results that were due in a window."""
+    query = sa.select(*columns).where(result.c.due_at >= since, result.c.due_at < until)
+    with reading(engine) as conn:
+        return list(conn.execute(query))
+
+
+def recorded(engine: sa.Engine) -> int:
+    """How many results the store has."""
+    with reading(engine) as conn:
+        count: int = conn.execute(sa.select(sa.func.count()).select_from(result)).scalar_one()
+        return count
+
+
+def share(values: Sequence[float], percent: float) -> float:
+    """The value at or below which so many percent lie."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]
+
+
+def spoken(name: str, values: Sequence[float], unit: str, factor: float) -> str:
+    """A line with the mean and the shares of these values."""
+    figures = [("mean", statistics.fmean(values)), *((f"p{p:g}", share(values, p)) for p in (50, 99, 99.9))]
+    told = ", ".join(f"{label} {value * factor:.2f}" for label, value in (*figures, ("most", max(values))))
+    return f"  {name:<28} {told} {unit}"
