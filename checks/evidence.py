@@ -68,10 +68,10 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def secrets_of(spec: MonitorSpec) -> tuple[str, ...]:
-    """Every secret of a specification in the forms in which a target may send it back, the longest first."""
+def secrets_of(spec: MonitorSpec, more: Iterable[str] = ()) -> tuple[str, ...]:
+    """Every secret of a specification, and `more`, in the forms in which a target may send it, the longest first."""
     forms: set[str] = set()
-    plain: list[str] = []
+    plain = list(more)
     for model, value in secrets_in(spec):
         plain.append(value)
         if username := getattr(model, "username", ""):

@@ -157,7 +157,7 @@ def _explained(spec: ProbedSpec, seen: Observation, result: Result, *, remember:
     """
     evidence = dict(seen.evidence)
     try:
-        secrets = secrets_of(spec)
+        secrets = secrets_of(spec, seen.secrets)
         facts = without(facts_of(spec.subjects, seen.facts, evidence.get("address")), secrets)
         if remember:
             return replace(result, facts=facts)
@@ -236,7 +236,8 @@ def judge(spec: ProbedSpec, seen: Observation, draft: Result) -> Result:
             outcome = Outcome(getattr(spec, "block_page", Outcome.DEGRADED))
             failure = replace(failure, reason=Reason.BLOCKED, message=f"blocked by {page}: {failure.message}")
         if outcome is Outcome.UP and not spec.invert:
-            failure = expect.first_unmet(spec.degraded, spec.subjects, facts)
+            lines = spec.degraded if spec.expect or spec.degraded else spec.default_degraded
+            failure = expect.first_unmet(lines, spec.subjects, facts)
             outcome = Outcome.DEGRADED if failure else Outcome.UP
     return Result(
         outcome=outcome,

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     NO_RESOLVER = "no_resolver"
     NO_MEMORY = "no_memory"
     NO_DRIVER = "no_driver"
+    NO_SOURCE = "no_source"  # whoever would know of the target can't be asked: there is nobody, or we asked too often
     LOOP_LATE = "loop_late"  # our own event loop was late by more than a fifth of the timeout
     BUG = "bug"  # the probe raised: a mistake of ours
 
@@ -68,6 +69,7 @@ OURS = frozenset(
         Reason.NO_RESOLVER,
         Reason.NO_MEMORY,
         Reason.NO_DRIVER,
+        Reason.NO_SOURCE,
         Reason.LOOP_LATE,
         Reason.BUG,
     },
@@ -135,6 +137,7 @@ class Observation:
     facts: dict[str, Any] = field(default_factory=dict)
     evidence: dict[str, Any] = field(default_factory=dict)
     explain: Callable[[], dict[str, Any]] | None = None  # more evidence, for a result that is not up
+    secrets: list[str] = field(default_factory=list)  # that came up on the way: hidden like the monitor's own
     progress: Callable[[], str] | None = None  # how much of the answer has come, for the message of a timeout
     waiting_for: str = ""  # who else we wait for, for the message of a timeout: "the proxy 10.0.0.1:3128"
     failure: Failure | None = None

@@ -156,6 +156,7 @@ class ProbedSpec(MonitorSpec):
 
     source: ClassVar[Literal["probed", "pinged", "derived", "set"]] = "probed"
     default_expect: ClassVar[tuple[str, ...]] = ()
+    default_degraded: ClassVar[tuple[str, ...]] = ()  # where a monitor has neither `expect` nor `degraded`
     target_option: ClassVar[str] = ""  # the option that says whom it asks
 
     interval: Annotated[Duration, Field(ge=1.0, le=DAY)] = 60.0

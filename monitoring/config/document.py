@@ -10,8 +10,9 @@ from pydantic import BaseModel
 
 from checks.document import DocumentProblems, Node, Problem, read
 from checks.nearest import did_you_mean
+from checks.options import options
 from checks.probes import KINDS, spec_class
-from checks.spec import MonitorSpec, slugify
+from checks.spec import MonitorSpec, ProbedSpec, slugify
 from checks.validation import validate
 from monitoring.config.sections import ChannelItem, Defaults, PageItem, RuleItem
 
@@ -144,7 +145,7 @@ class _Reader:
         except ValueError as exc:
             self.problems.append(kind.problem(str(exc)))
             return None
-        shared = {name: child for name, child in defaults.items() if name in model.model_fields}
+        shared = {name: child for name, child in defaults.items() if takes_default(model, name)}
         return self._checked(replace(node, value={**shared, **node.value}), model)
 
     def _names(self, section: str, what: str, key: str, foreign: frozenset[str]) -> set[str]:
@@ -193,6 +194,13 @@ class _Reader:
         if found and not asked and not there:
             found[0] = found[0].model_copy(update={"default": True})
         return found
+
+
+def takes_default(model: type[MonitorSpec], name: str) -> bool:
+    """Whether a shared option is for this kind: one that has limits or a default of its own for it keeps to those."""
+    if name not in model.model_fields:
+        return False
+    return not issubclass(model, ProbedSpec) or options(model)[name] == options(ProbedSpec)[name]
 
 
 def _child(node: Node, key: str) -> Node | None:

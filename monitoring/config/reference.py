@@ -64,7 +64,11 @@ def reference() -> str:
 
 def _page() -> Iterator[str]:
     yield _INTRODUCTION
-    yield from _section("defaults", "Options of every probed monitor that does not set them itself.", Defaults)
+    yield from _section(
+        "defaults",
+        "Options of every probed monitor that does not set them itself; a kind with limits of its own keeps to them.",
+        Defaults,
+    )
     yield "\n## monitors\n\nWhat is watched: a list. Every monitor has these options.\n"
     yield from _table(options(MonitorSpec).values(), without=())
     yield "\n### Probed monitors\n\nKinds that ask a target by themselves have these, too.\n"
@@ -74,7 +78,9 @@ def _page() -> Iterator[str]:
         base = ProbedSpec if issubclass(spec, ProbedSpec) else MonitorSpec
         yield f"\n### kind: {name}\n\n{inspect.getdoc(spec)}\n"
         yield from _example(name, spec)
-        yield from _table(options(spec).values(), without=options(base))
+        inherited = options(base)
+        own = [option for option in options(spec).values() if option != inherited.get(option.name)]
+        yield from _table(own, without=())
         yield from _nested(spec)
         yield from _subjects(spec)
     yield _LANGUAGE
@@ -161,6 +167,9 @@ def _subjects(spec: type[MonitorSpec]) -> Iterator[str]:
         return
     default = spec.default_expect if issubclass(spec, ProbedSpec) else ()
     says = " and ".join(f"`{line}`" for line in default) or "that the probe itself succeeds"
+    good = spec.default_degraded if issubclass(spec, ProbedSpec) else ()
+    if good:
+        says += "; without `degraded` as well, good means " + " and ".join(f"`{line}`" for line in good)
     yield f"\nWithout `expect`, healthy means {says}. Its expectations can speak of:\n"
     yield "| subject | what it is | compared with |"
     yield "| --- | --- | --- |"
@@ -204,6 +213,7 @@ _ENVIRONMENT = {
     "STILLUP_LOG_FORMAT": "`text`, for people, or `json`. By default `text`.",
     "STILLUP_PROBE_ALLOW": "Networks that probes may reach although they are refused by default, separated by spaces.",
     "STILLUP_PROBE_DENY": "Networks that probes may not reach.",
+    "STILLUP_RDAP_BOOTSTRAP": "Where the kind `domain` finds the list of registries (RFC 9224). By default IANA's.",
     "STILLUP_COMMANDS": "The directory whose programs monitors of the kind `command` may run. By default none may: who "
     "can edit monitors can run those programs. Set it for every process.",
 }
