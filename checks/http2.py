@@ -17,9 +17,9 @@ from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.settings import SettingCodes, Settings
 
 from checks.http1 import MAX_BODY, MAX_HEAD, MAX_HEADERS, MAX_INFORMATIONAL, MAX_WIRE, REDIRECTS, Exchange, Headers
-from checks.probe import Stopwatch
+from checks.probe import ProbeFailure, Stopwatch
 from checks.request import OURS, Request
-from checks.result import Reason
+from checks.result import Failure, Reason
 
 MAX_EVENTS = 4000  # of the protocol, in one answer: 1 MiB in frames of 262 bytes
 MAX_CONTROLS = 200  # settings, pings, empty pieces of the body: what asks for a reply or does nothing
@@ -33,10 +33,14 @@ logging.getLogger("hpack").setLevel(logging.WARNING)  # below, it tells every he
 
 
 class Http2Exchange(Exchange):
-    """Sends one request and reads its answer, in HTTP/2 where `h2` was agreed on or no handshake asks."""
+    """Sends one request and reads its answer, in HTTP/2 where that was agreed on or no handshake asks.
 
-    def __init__(self, watch: Stopwatch, *, bodiless: bool, skip_redirect_body: bool) -> None:
+    `or_older`: HTTP/1.1 is spoken where it was not.
+    """
+
+    def __init__(self, watch: Stopwatch, *, bodiless: bool, skip_redirect_body: bool, or_older: bool = False) -> None:
         super().__init__(watch, bodiless=bodiless, skip_redirect_body=skip_redirect_body)
+        self._or_older = or_older
         self._skip_redirects = skip_redirect_body
         self.trailers: Headers = []  # what came after the body
         self._h2: H2Connection | None = None
@@ -52,6 +56,9 @@ class Http2Exchange(Exchange):
     async def run(self, request: Request) -> None:
         """Send the request and read the answer to its end. Raises ProbeFailure, and OSError where the connection broke."""
         if self.tls is not None and self.tls.selected_alpn_protocol() != "h2":
+            if not self._or_older:
+                message = "the other side does not speak HTTP/2"
+                raise ProbeFailure(Failure(reason=Reason.PROTOCOL, message=message, phase="tls"))
             await super().run(request)
             return
         self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))

@@ -173,10 +173,12 @@ async def _ask(context: ProbeContext, request: Request, tls: Tls, route: Route, 
     """One request and its answer over a connection of its own."""
     url, watch = request.url, context.stopwatch
     modern = "h2" in tls.alpn and (url.secure or tls.alpn == HTTP_2)
-    cls: Callable[..., Exchange] = Http2Exchange if modern else Exchange
 
     def make() -> Exchange:
-        return cls(watch, bodiless=request.method == "HEAD", skip_redirect_body=follow > 0)
+        bodiless, skip = request.method == "HEAD", follow > 0
+        if not modern:
+            return Exchange(watch, bodiless=bodiless, skip_redirect_body=skip)
+        return Http2Exchange(watch, bodiless=bodiless, skip_redirect_body=skip, or_older=tls.alpn != HTTP_2)
 
     proxy = route.proxy
     if proxy is not None and proxy.scheme == "http" and not url.secure and not modern:
