@@ -16,6 +16,7 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from checks.environment import EnvironmentProblem, measurements_url, read_choice, read_env
+from checks.guard import Guard
 from checks.secretbox import SecretBox
 from monitoring import access
 
@@ -31,6 +32,7 @@ def environment(**options: Any) -> list[CheckMessage]:
         measurements_url,
         lambda: read_choice("STILLUP_LOG_FORMAT", "text", ("text", "json")),
         lambda: (keys := read_env("STILLUP_DATA_KEY")) and SecretBox(keys),
+        Guard.from_environment,
         lambda: read_env("STILLUP_ADMIN_USER") and read_env("STILLUP_ADMIN_PASSWORD"),
     ):
         try:

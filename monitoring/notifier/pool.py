@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checks import clock
+from checks.environment import read_env
 from monitoring.notifier.sender import MEMORY_LIMIT, Answer
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ TICK = 0.25  # seconds between two looks at a busy child
 _ROOT = Path(__file__).resolve().parents[2]
 # What a child may know of our environment: nothing that holds a secret of ours.
 _PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+_GUARD = ("STILLUP_PROBE_ALLOW", "STILLUP_PROBE_DENY")  # messages go where probes may go
 _PASSED_FOLDED = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -57,6 +59,7 @@ class Child:
     def __init__(self) -> None:
         environment = {name: value for name in _PASSED if (value := os.environ.get(name)) is not None}
         environment |= {name: value for name, value in os.environ.items() if name.lower() in _PASSED_FOLDED}
+        environment |= {name: read_env(name) for name in _GUARD}
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         environment |= {"PYTHONPATH": path, "STILLUP_PARENT_PID": str(os.getpid())}
         self._process = subprocess.Popen(

@@ -219,7 +219,7 @@ def _hook_smtp() -> None:
 
 def _hook_sockets() -> None:
     """Refuse addresses that no destination has, however the name was resolved, before a byte is sent."""
-    addresses = Guard()
+    addresses = Guard.from_environment()
 
     def audit(event: str, args: tuple[Any, ...]) -> None:
         if event != "socket.connect":

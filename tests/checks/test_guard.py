@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from checks.environment import EnvironmentProblem
-from checks.guard import REFUSED, Guard
+from checks.guard import REFUSED, Guard, literal
 
 FORBIDDEN = [
     "0.0.0.0",
@@ -38,6 +38,11 @@ FORBIDDEN = [
     "64:ff9b:1::a9fe:a9fe",
     "2002:a9fe:a9fe::1",
     "2001:0:a9fe:a9fe::1",
+    "2852039166",  # 169.254.169.254 in the other ways in which C libraries read it
+    "0xa9fea9fe",
+    "0251.0376.0251.0376",
+    "169.254.43518",
+    "0",
     "2001:0:4136:e378:8000:63bf:5601:5601",  # Teredo, with 169.254.169.254 inverted at its end
 ]
 ALLOWED = [
@@ -66,6 +71,27 @@ def test_what_no_target_has_is_refused(address):
 @pytest.mark.parametrize("address", ALLOWED)
 def test_private_networks_and_this_machine_are_allowed(address):
     assert Guard().refusal(address) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("2130706433", "127.0.0.1"),
+        ("0x7f.1", "127.0.0.1"),
+        ("0177.0.0.1", "127.0.0.1"),
+        ("127.1.", "127.0.0.1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("shop.example", ""),
+        ("1.2.3.4.5", ""),
+        ("999.1.1.1", ""),
+        ("a1", ""),
+        ("1.example", ""),
+    ],
+)
+def test_an_address_is_known_however_it_is_written(host, address):
+    assert literal(host) == address
 
 
 def test_the_refusal_says_why():

@@ -186,6 +186,41 @@ def test_a_name_that_leads_to_a_refused_address_is_denied():
     assert result.failure.message.startswith("169.254.169.254, the address of evil.example, is link-local")
 
 
+@pytest.mark.parametrize(
+    "host", ["2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "[::ffff:a9fe:a9fe]", "169.254.43518"]
+)
+def test_a_refused_address_is_denied_however_it_is_written(host):
+    result = probe_once(kind="tcp", address=f"{host}:80")
+    assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.DENIED)
+
+
+def test_this_machine_is_reached_however_its_address_is_written():
+    with Target(answers()) as target:
+        for host in ("2130706433", "0x7f.1", "127.1", "[::ffff:127.0.0.1]"):
+            assert probe_once(kind="tcp", address=f"{host}:{target.port}").outcome is Outcome.UP
+
+
+def test_each_hop_of_a_redirect_is_judged():
+    with Target(answers(b"", "302 Found", ("Location: http://2852039166/latest/meta-data",))) as target:
+        result = probe_once(url=target.url())
+    assert result.failure.reason is Reason.DENIED
+
+
+@pytest.mark.parametrize(("ip", "peer"), [("4", "127.0.0.1"), ("6", "[::1]")])
+def test_one_family_alone_can_be_asked(ip, peer):
+    host = peer.strip("[]")
+    with Target(answers(), host=host) as target:
+        resources = resources_with(both_example=("::1", "127.0.0.1"))
+        result = probe_once(url=f"http://both.example:{target.port}/", ip=ip, resources=resources, explain=True)
+    assert result.evidence["address"] == f"{peer}:{target.port}"
+
+
+def test_a_name_without_an_address_of_the_family_is_down_in_words():
+    result = probe_once(url="http://four.example/", ip="6", resources=resources_with(four_example=("127.0.0.1",)))
+    assert result.failure.message == "four.example has no IPv6 address, and this monitor asks over IPv6 only"
+    assert probe_once(url="http://127.0.0.1/", ip="6").failure.message.startswith("127.0.0.1 is no IPv6 address")
+
+
 def test_the_refused_addresses_of_a_name_are_left_out_and_the_others_dialled():
     with Target(answers()) as target:
         resources = resources_with(mixed_example=("169.254.169.254", "127.0.0.1"))

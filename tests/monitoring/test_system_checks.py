@@ -23,6 +23,7 @@ def test_a_right_installation_has_no_findings():
     [
         ("STILLUP_MEASUREMENTS_URL", "mysql://host/x", "STILLUP_MEASUREMENTS_URL begins with 'mysql'"),
         ("STILLUP_LOG_FORMAT", "xml", "STILLUP_LOG_FORMAT is 'xml'; allowed: text, json"),
+        ("STILLUP_PROBE_ALLOW", "10.0.0.1/8", "STILLUP_PROBE_ALLOW holds '10.0.0.1/8', which is no network"),
         ("STILLUP_DATA_KEY", "short", "STILLUP_DATA_KEY is no key"),
         ("STILLUP_ADMIN_PASSWORD_FILE", "/nowhere/at/all", "STILLUP_ADMIN_PASSWORD_FILE names /nowhere/at/all"),
     ],
