@@ -81,10 +81,12 @@ class Kind:
     extra: str = ""  # of this package, as in `pip install 'stillup[grpc]'`
     modules: tuple[str, ...] = ()  # what that extra brings
     lacks: Callable[[], str] | None = None  # what else this machine lacks for it, in words; empty where nothing
+    needs_modules: Callable[[Any], bool] = lambda _spec: True  # whether a specification needs them
 
-    def missing(self) -> str:
-        """What is to be installed or set before this kind can probe; empty where nothing is missing."""
-        absent = [name for name in self.modules if find_spec(name) is None]
+    def missing(self, spec: MonitorSpec | None = None) -> str:
+        """What is to be installed or set before this kind, or one monitor of it, can probe; empty where nothing is."""
+        needed = self.modules if spec is None or self.needs_modules(spec) else ()
+        absent = [name for name in needed if find_spec(name) is None]
         if absent:
             return f"{absent[0]} is not installed; install it with: pip install 'stillup[{self.extra}]'"
         return self.lacks() if self.lacks is not None else ""
@@ -115,6 +117,8 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
         seen.failure = from_os_error(exc, watch.phase)
     except Exception as exc:  # noqa: BLE001 - logged by `_bug`
         seen.failure = _bug(spec, exc, watch.phase)
+    if seen.failure is not None and seen.doing:
+        seen.failure = replace(seen.failure, message=f"{seen.doing}: {seen.failure.message}")
     seen.complete = seen.complete and (seen.failure is None or seen.failure.reason is Reason.EXPECTATION)
     latency = watch.last_ns - watch.started_ns if seen.complete else None
     draft = Result(outcome=Outcome.UP, started_at=started_at, latency_ns=latency, phases=watch.phases)

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     CLOSED = "closed"  # the peer closed before the answer was whole
     TLS = "tls"  # the handshake failed
     CERTIFICATE = "certificate"  # the certificate is not trusted, not valid now, or another's
+    HOST_KEY = "host_key"  # the host's key of SSH is not the pinned one
     PROTOCOL = "protocol"  # the answer is not of the protocol
     TOO_LARGE = "too_large"  # a cap on headers or on the decoded body was passed
     REDIRECT = "redirect"  # too many, in a circle, or to a scheme that is not followed
@@ -137,6 +138,7 @@ class Observation:
     facts: dict[str, Any] = field(default_factory=dict)
     evidence: dict[str, Any] = field(default_factory=dict)
     explain: Callable[[], dict[str, Any]] | None = None  # more evidence, for a result that is not up
+    doing: str = ""  # what the probe is at, where it has steps: begins the message of a failure
     secrets: list[str] = field(default_factory=list)  # that came up on the way: hidden like the monitor's own
     progress: Callable[[], str] | None = None  # how much of the answer has come, for the message of a timeout
     waiting_for: str = ""  # who else we wait for, for the message of a timeout: "the proxy 10.0.0.1:3128"

@@ -11,6 +11,7 @@ from checks.probes.amqp import AMQP
 from checks.probes.command import COMMAND
 from checks.probes.dns import DNS
 from checks.probes.domain import DOMAIN
+from checks.probes.flow import FLOW
 from checks.probes.group import GROUP
 from checks.probes.grpc import GRPC
 from checks.probes.heartbeat import HEARTBEAT
@@ -37,6 +38,7 @@ from checks.spec import MonitorSpec
 
 KINDS: dict[str, Kind] = {
     "http": HTTP,
+    "flow": FLOW,
     "tcp": TCP,
     "dns": DNS,
     "icmp": ICMP,

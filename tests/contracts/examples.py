@@ -18,7 +18,7 @@ from checks.echoes import lacks as echoes_are_missing
 from tests import brokers, dialogues, mariadb, mongo
 from tests.datagrams import answering, serving_time
 from tests.nameservers import Namer, knows
-from tests.servers import Target, answers, closed_port, echoes, greets, hangs, trusted
+from tests.servers import Target, answers, authority, closed_port, echoes, greets, hangs, trusted
 
 
 @contextmanager
@@ -126,6 +126,17 @@ def shaking_hands() -> Iterator[str]:
         yield target.address
 
 
+@contextmanager
+def greeting_in_ssh() -> Iterator[str]:
+    """The address of a server that says that it speaks SSH."""
+    with Target(greets(b"SSH-2.0-Door\r\n")) as target:
+        yield target.address
+
+
+SSH_HOST_KEY = f"SHA256:{'A' * 43}"
+CLIENT_KEY = authority().issue_cert("client.example").private_key_pem.bytes().decode()
+
+
 def mail_example(greeting: bytes, replies: Mapping[bytes, bytes]) -> Example:
     """How a kind of mail asks: in clear, which a password does not cross unless that is meant."""
     return Example(
@@ -207,6 +218,14 @@ EXAMPLES: dict[str, Example] = {
     "smtp": mail_example(b"220 mail.example.org ESMTP\r\n", dialogues.SMTP),
     "imap": mail_example(b"* OK ready\r\n", dialogues.IMAP),
     "pop3": mail_example(b"+OK ready\r\n", dialogues.POP3),
+    "ssh": Example(
+        ask=lambda address: {"address": address},
+        serves=greeting_in_ssh,
+        secrets={
+            "password": {"host_key": SSH_HOST_KEY},
+            "key": {"username": "eve", "key": CLIENT_KEY, "host_key": SSH_HOST_KEY},
+        },
+    ),
 }
 
 
