@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _ssl
 import asyncio
+import re
 import ssl
 from typing import Any, cast
 
@@ -233,11 +234,13 @@ def _closed_in_handshake() -> ProbeFailure:
 
 def tls_failure(exc: ssl.SSLError, phase: str) -> ProbeFailure:
     """The failure that OpenSSL's error names, in words where the common ones are cryptic."""
-    known = _SPOKEN.get(exc.reason or "")
-    words = known or (exc.reason or "unknown error").replace("_", " ").lower()
+    told = _TOLD.search(str(exc))  # what Python knows no symbol of
+    reason = exc.reason or (told[1].replace(" ", "_").upper() if told else "unknown error")
+    words = _SPOKEN.get(reason) or reason.replace("_", " ").lower()
     return ProbeFailure(Failure(reason=Reason.TLS, message=f"the TLS handshake failed: {words}", phase=phase))
 
 
+_TOLD = re.compile(r"\[SSL\] ([a-z0-9 ]{3,80}) \(")
 _SPOKEN = {
     "WRONG_VERSION_NUMBER": "the other side does not speak TLS",
     "HTTP_REQUEST": "the other side speaks plain HTTP",
@@ -245,6 +248,7 @@ _SPOKEN = {
     "UNSUPPORTED_PROTOCOL": "the other side speaks only versions before TLS 1.2",
     "TLSV1_ALERT_PROTOCOL_VERSION": "the other side speaks none of TLS 1.2 and 1.3",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "the two sides share no cipher or other setting",
+    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": "the other side speaks none of the protocols that were offered, as HTTP/2",
     "TLSV1_UNRECOGNIZED_NAME": "the other side does not know this name",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the other side wants a client certificate",
     "EXCESSIVE_MESSAGE_SIZE": "the certificate chain is too long to be read",

@@ -43,8 +43,8 @@ def test_any_version_is_the_old_one_where_the_server_has_no_other(nginx):
 
 def test_a_server_without_http2_is_down_where_it_is_wanted(nginx):
     result = asked(nginx.tls, http_version=2)
-    assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.PROTOCOL)
-    assert result.failure.message == "the other side does not speak HTTP/2"
+    assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.TLS)
+    assert result.failure.message.endswith("the other side speaks none of the protocols that were offered, as HTTP/2")
 
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
