@@ -10,6 +10,7 @@ from typing import Any
 from checks.environment import EnvironmentProblem
 from checks.probe import Kind
 from checks.probes import KINDS, parse_spec, spec_class
+from checks.result import Reason
 from checks.secretbox import SecretBox
 from checks.spec import ProbedSpec, unseal
 from checks.status import Policy
@@ -29,6 +30,7 @@ class Prepared:
     spec: ProbedSpec | None
     policy: Policy
     problem: str = ""
+    reason: Reason = Reason.BUG  # of the problem
     passing: bool = False  # the environment is at fault, not the specification: it is read again at the next claim
 
 
@@ -82,6 +84,17 @@ class Specs:
                 "the specification of target %d can't be read", target_id, extra={"action": "spec_unreadable"}
             )
             return _unreadable(revision, f"its specification can't be read: {type(exc).__name__}")
+        if lacking := kind.missing(spec):
+            lacking = f"{spec.kind} can't be probed here: {lacking}"
+            return Prepared(
+                revision=revision,
+                kind=kind,
+                spec=None,
+                policy=spec.policy(),
+                problem=lacking,
+                reason=Reason.NO_DRIVER,
+                passing=True,
+            )
         return Prepared(revision=revision, kind=kind, spec=spec, policy=spec.policy())
 
 

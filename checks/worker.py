@@ -216,7 +216,7 @@ class Worker:
     async def _probe(self, flight: Flight) -> None:
         prepared, claimed = flight.prepared, flight.claimed
         if prepared.spec is None:
-            result = _unreadable(prepared.problem)
+            result = _unreadable(prepared.problem, prepared.reason)
         else:
             lag = partial(self._lag.since, asyncio.get_running_loop().time())
             remember = is_worth_keeping(claimed.state, claimed.target_id, claimed.due_at, claimed.interval)
@@ -295,9 +295,9 @@ class Worker:
             claims.release(conn, worker=self._name, claims=[*given_back, *self._untaken])
 
 
-def _unreadable(problem: str) -> Result:
-    """The result of a target whose specification this worker can't read: our fault, and none of the target's."""
-    failure = Failure(reason=Reason.BUG, message=problem)
+def _unreadable(problem: str, reason: Reason) -> Result:
+    """The result of a target that this worker can't probe, whatever it lacks: our fault, and none of the target's."""
+    failure = Failure(reason=reason, message=problem)
     return Result(
         outcome=Outcome.UNKNOWN,
         started_at=clock.utcnow(),

@@ -36,6 +36,7 @@ TABLE: dict[str, Access] = {
     "readyz": Access.PUBLIC,
     "dashboard": Access.SIGNED_IN,
     "monitor": Access.SIGNED_IN,
+    "set_status": Access.STAFF,
     "incident": Access.SIGNED_IN,
     "admin:login": Access.PUBLIC,
     "admin:logout": Access.SIGNED_IN,

@@ -20,7 +20,7 @@ from django.db import transaction
 
 from checks import clock
 from checks.environment import measurements_url, read_env
-from checks.probes import parse_spec, spec_class
+from checks.probes import KINDS, parse_spec, spec_class
 from checks.secretbox import SecretBox, open_secretbox
 from checks.spec import MonitorSpec, ProbedSpec, dump, seal, unseal
 from checks.status import Policy
@@ -35,6 +35,10 @@ logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _engine: tuple[str, sa.Engine] | None = None
 _box: tuple[tuple[str, str], SecretBox] | None = None
+
+
+class NotPossible(ValueError):
+    """This machine lacks what a new or changed monitor needs; the message says what."""
 
 
 class _Waiting(threading.local):
@@ -86,6 +90,7 @@ def change(
     """The monitor as changed (created, where `monitor` is None or was never saved), published once this commits.
 
     The only writer of `Monitor.revision`. What is None stays; a change of nothing is no change and no revision.
+    Raises NotPossible where this machine lacks what a new specification needs.
     Other columns of the given object are not saved; it is brought up to date with the row.
     """
     now = clock.utcnow()
@@ -116,6 +121,8 @@ def _apply(
     """Set what is another; the names of the columns that were."""
     touched: list[str] = []
     if spec is not None and not (monitor.kind and _is(monitor, spec)):
+        if lacking := KINDS[spec.kind].missing(spec):
+            raise NotPossible(f"{spec.kind} can't be probed here: {lacking}")
         monitor.spec = seal(type(spec), dump(spec), secretbox().encrypt)
         monitor.slug, monitor.name, monitor.kind = spec.slug, spec.name, spec.kind
         touched += ["spec", "slug", "name", "kind"]

@@ -17,6 +17,7 @@ urlpatterns = [
     path("incidents/<uuid:uuid>/", status.incident, name="public_incident"),
     path("dashboard/", operator.dashboard, name="dashboard"),
     path("dashboard/monitors/<slug:slug>/", operator.monitor, name="monitor"),
+    path("dashboard/monitors/<slug:slug>/status/", operator.set_status, name="set_status"),
     path("dashboard/incidents/<uuid:uuid>/", operator.incident, name="incident"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

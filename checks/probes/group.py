@@ -92,10 +92,10 @@ def derive(spec: GroupSpec, members: Sequence[Member]) -> tuple[Status, Failure 
     least = _Count(up=up, degraded=degraded, down=down + blind).status(spec)
     most = _Count(up=up + blind, degraded=degraded, down=down).status(spec)
     status = Status.UNKNOWN if least is Status.DOWN and most is not Status.DOWN else least
-    return status, _failure(spec, status, members)
+    return status, _failure(status, members)
 
 
-def _failure(spec: GroupSpec, status: Status, members: Sequence[Member]) -> Failure | None:
+def _failure(status: Status, members: Sequence[Member]) -> Failure | None:
     if status is Status.UP:
         return None
     bad = [member for member in members if member.status in (Status.DOWN, Status.DEGRADED, Status.UNKNOWN)]
@@ -104,9 +104,7 @@ def _failure(spec: GroupSpec, status: Status, members: Sequence[Member]) -> Fail
         for each in (Status.DOWN, Status.DEGRADED, Status.UNKNOWN)
         if (some := [member.name for member in bad if member.status is each])
     )
-    expected = {"worst": "all to be up", "best": "one to be up"}.get(spec.rule, f"at least {spec.at_least} to be up")
-    serving = sum(1 for member in members if member.status is Status.UP)
-    return Failure(reason=Reason.MEMBERS, message=message, expected=expected, found=f"{serving} up")
+    return Failure(reason=Reason.MEMBERS, message=message)
 
 
 def _named(names: Iterable[str]) -> str:

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from checks.environment import EnvironmentProblem
-from checks.probes import parse_spec, spec_class
+from checks.probes import KINDS, parse_spec, spec_class
 from checks.spec import MonitorSpec, ProbedSpec, dump, secret_options
+from monitoring import groups
 from monitoring.admin import option_fields
 from monitoring.admin.option_fields import CLEAR, SEPARATOR, OptionField
 from monitoring.models import Monitor
@@ -62,7 +63,20 @@ class MonitorForm(ModelForm):
         if taken is not None:
             state = " (retired)" if taken.retired_at else ""
             self.add_error("slug", f"{self.spec.slug} is the slug of another monitor: {taken.name}{state}")
+        self._judge_against_others()
         return cleaned
+
+    def _judge_against_others(self) -> None:
+        """What this machine lacks for the kind, and what groups allow, which no specification knows by itself."""
+        spec, before = self.spec, self.instance.slug
+        if dump(spec) == self.before:
+            return  # what stays as it is need not be possible to make anew
+        if lacking := KINDS[spec.kind].missing(spec):
+            self.add_error(None, f"{spec.kind} can't be probed here: {lacking}")
+        if spec.watches() and (problem := groups.problem_of(spec.slug, spec.watches(), before)):
+            self.add_error("members", problem)
+        if before and before != spec.slug and (others := groups.groups_with(before)):
+            self.add_error("slug", f"{before} is a member of {', '.join(others)}: take it out there first")
 
     def _post_clean(self) -> None:
         """Django would let the model judge columns that `monitoring.publish` fills only later."""

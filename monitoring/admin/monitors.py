@@ -91,7 +91,9 @@ class MonitorAdmin(OwnedAdmin):
         if request.GET.get("kind") in KINDS or not self.has_add_permission(request):
             answer: HttpResponse = super().add_view(request, form_url, extra_context)
             return answer
-        kinds = [(kind, spec_class(kind).model_fields["kind"].description) for kind in KINDS]
+        kinds = [
+            (name, spec_class(name).model_fields["kind"].description, kind.missing()) for name, kind in KINDS.items()
+        ]
         context = {
             **self.admin_site.each_context(request),
             "title": "Add monitor",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from checks.probes import KINDS, spec_class
 from checks.spec import MonitorSpec, ProbedSpec, slugify
 from checks.validation import validate
 from monitoring.config.sections import ChannelItem, Defaults, PageItem, RuleItem
+from monitoring.groups import circle, spoken
 
 SECTIONS = ("defaults", "monitors", "channels", "alert_rules", "status_pages")
 
@@ -40,6 +41,8 @@ class Foreign:
     rules: frozenset[str] = frozenset()  # names
     pages: frozenset[str] = frozenset()  # slugs
     default_page: str = ""  # the slug of the one at the root address
+    # All monitors that are watched now, whoever owns them: what stays as it is need not be possible to make anew.
+    standing: Mapping[str, MonitorSpec] = field(default_factory=dict)
 
 
 def read_configuration(
@@ -77,7 +80,9 @@ class _Reader:
     def read(self) -> Configuration:
         """The configuration as far as it can be read."""
         defaults = self._defaults()
-        monitors = [self._monitor(node, defaults) for node in self._items("monitors")]
+        nodes = self._items("monitors")
+        monitors = [self._monitor(node, defaults) for node in nodes]
+        self._refuse_circles([(node, spec) for node, spec in zip(nodes, monitors, strict=True) if spec is not None])
         channels = self._each("channels", ChannelItem)
         rules = self._each("alert_rules", RuleItem)
         pages = self._each("status_pages", PageItem)
@@ -90,6 +95,8 @@ class _Reader:
             self._refer(_texts(rule, "notify"), names, "channel")
             match = _child(rule, "match")
             self._refer(_texts(match, "monitors") if match else (), slugs, "monitor")
+        for node in nodes:
+            self._refer(_texts(node, "members"), slugs, "monitor")
         for component in self._components():
             monitor = _child(component, "monitor")
             self._refer([monitor] if monitor else (), slugs, "monitor")
@@ -146,7 +153,26 @@ class _Reader:
             self.problems.append(kind.problem(str(exc)))
             return None
         shared = {name: child for name, child in defaults.items() if takes_default(model, name)}
-        return self._checked(replace(node, value={**shared, **node.value}), model)
+        spec = self._checked(replace(node, value={**shared, **node.value}), model)
+        if isinstance(spec, MonitorSpec) and self._foreign.standing.get(spec.slug) != spec:
+            lacking = KINDS[spec.kind].missing(spec)
+            if lacking:
+                self.problems.append(kind.problem(f"{spec.kind} can't be probed here: {lacking}"))
+        return spec
+
+    def _refuse_circles(self, monitors: Iterable[tuple[Node, MonitorSpec]]) -> None:
+        """Groups that contain themselves, each circle once."""
+        standing = self._foreign.standing
+        members = {slug: standing[slug].watches() for slug in self._foreign.monitors if slug in standing}
+        groups = [(node, spec) for node, spec in monitors if spec.watches()]
+        members |= {spec.slug: spec.watches() for _, spec in groups}
+        told: set[str] = set()
+        for node, spec in groups:
+            way = circle(spec.slug, {slug: each for slug, each in members.items() if each})
+            place = _child(node, "members")
+            if way and place is not None and told.isdisjoint(way):
+                self.problems.append(place.problem(spoken(way)))
+            told.update(way)
 
     def _names(self, section: str, what: str, key: str, foreign: frozenset[str]) -> set[str]:
         """The names that entries have, also those of wrong entries; two of one name are told, with both places."""

@@ -65,11 +65,13 @@ def foreign(now: Mapping[str, Mapping[str, Present]]) -> Foreign:
         section: {key: kept for key, kept in rows.items() if not kept.owned_by_file} for section, rows in now.items()
     }
     pages = theirs["status_pages"].items()
+    living = ((slug, kept.item) for slug, kept in now["monitors"].items() if not kept.retired)
     return Foreign(
         monitors=frozenset(theirs["monitors"]),
         channels=frozenset(theirs["channels"]),
         rules=frozenset(theirs["alert_rules"]),
         pages=frozenset(theirs["status_pages"]),
+        standing={slug: item for slug, item in living if isinstance(item, MonitorSpec)},
         default_page=next((slug for slug, kept in pages if isinstance(kept.row, StatusPage) and kept.row.default), ""),
     )
 

@@ -11,14 +11,15 @@ from typing import Any
 from django.conf import settings
 from sqlalchemy.exc import SQLAlchemyError
 
-from checks.probes import spec_class
+from checks.probes import KINDS, spec_class
 from checks.probes.heartbeat import HeartbeatSpec
 from checks.spec import redact
-from checks.status import Status
-from checks.store import lastgood, reader
+from checks.status import Member, Status
+from checks.store import grouping, lastgood, reader
 from checks.store.engine import StoreProblem, our_trouble, reading
 from checks.store.lastgood import LastGood
 from checks.store.outbox import StoredTransition
+from checks.store.setting import SETTABLE
 from checks.units import spoken_duration
 from monitoring.models import Incident, Monitor
 from monitoring.operator.drawing import Fall, Stroke, strip, waterfall
@@ -49,6 +50,7 @@ class Measurements:
     transitions: Sequence[StoredTransition] = ()  # newest first
     pings: Sequence[reader.PingView] = ()  # newest first
     good: Sequence[LastGood] = ()  # a location each
+    members: Sequence[Member] = ()  # of a group
     problem: str = ""  # why there is nothing
 
 
@@ -68,6 +70,8 @@ class MonitorPage:
 
     monitor: Monitor
     status: Status
+    source: str  # of its kind: probed, pinged, derived, set; empty for a kind that this version does not have
+    settable: Sequence[str]  # the statuses that a person may set
     measured: Measurements
     runbook: str  # a web address, or empty
     options: Sequence[tuple[str, str]]
@@ -83,10 +87,14 @@ def assemble(monitor: Monitor, now: datetime) -> MonitorPage:
     measured = _measure(monitor, now)
     latest = measured.results[0] if measured.results else None
     runbook = str(monitor.spec.get("runbook") or "")
+    source = KINDS[monitor.kind].spec.source if monitor.kind in KINDS else ""
+    is_watched = monitor.retired_at is None and not monitor.paused
     recent = [(str(result.outcome), result.latency_ns) for result in reversed(measured.results)]
     return MonitorPage(
         monitor=monitor,
         status=Status(measured.view.status) if measured.view else Status.PENDING,
+        source=source,
+        settable=SETTABLE if source == "set" and is_watched else (),
         measured=measured,
         runbook=runbook if runbook.startswith(("https://", "http://")) else "",
         options=options(monitor),
@@ -115,6 +123,7 @@ def _measure(monitor: Monitor, now: datetime) -> Measurements:
                 transitions=reader.transitions(conn, uuid, now - TRANSITIONS, now)[: -MOST_TRANSITIONS - 1 : -1],
                 pings=reader.recent_pings(conn, uuid, PINGS),
                 good=lastgood.of_monitor(conn, uuid),
+                members=grouping.members_of(conn, uuid),
             )
     except (SQLAlchemyError, StoreProblem) as exc:
         return Measurements(problem=our_trouble(exc) or str(exc))

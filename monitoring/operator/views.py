@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_safe
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
 from checks import clock
+from checks.store.setting import NotSettable
+from monitoring import manual
 from monitoring.models import Incident, Monitor
 from monitoring.operator import dashboard as dashboards
 from monitoring.operator import history
@@ -34,6 +37,20 @@ def monitor(request: HttpRequest, slug: str) -> HttpResponse:
     """One monitor. A retired one keeps its page: its history is kept."""
     found = get_object_or_404(Monitor, slug=slug)
     return render(request, "operator/monitor.html", {"page": history.assemble(found, clock.utcnow())})
+
+
+@require_POST
+def set_status(request: HttpRequest, slug: str) -> HttpResponse:
+    """Say what a manual monitor is, and go back to its page."""
+    found = get_object_or_404(Monitor, slug=slug, retired_at=None)
+    if not request.user.has_perm("monitoring.change_monitor"):
+        raise PermissionDenied("your account may not change monitors")
+    status, message = request.POST.get("status", ""), request.POST.get("message", "")
+    try:
+        manual.set_status(found, status, message=message, by=request.user.get_username())
+    except NotSettable as exc:
+        return render(request, "operator/refused.html", {"monitor": found, "problem": str(exc)}, status=400)
+    return redirect("monitor", slug=slug)
 
 
 @require_safe

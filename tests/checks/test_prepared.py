@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from checks.environment import EnvironmentProblem
 from checks.prepared import Specs
+from checks.probes import KINDS
+from checks.result import Reason
 from checks.secretbox import SecretBox, open_secretbox
 from checks.spec import dump, seal
 from tests.factories import make_claimed, make_spec
@@ -52,3 +55,19 @@ def test_a_specification_that_can_not_be_read_is_not_read_again_and_again(
     assert specs.get(claimed).spec is None
     assert specs.unknown([claimed]) == []
     assert "can't be read" in caplog.text
+
+
+def test_a_kind_whose_library_is_missing_gives_no_verdict_and_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs, claimed = Specs(lambda: open_secretbox(tmp_path)), make_claimed(revision=1)
+    spec = make_spec(kind="tcp")
+    with monkeypatch.context() as patch:
+        patch.setitem(KINDS, "tcp", replace(KINDS["tcp"], extra="tcp", modules=("no_such_module",)))
+        specs.learn({claimed.target_id: (1, dump(spec))})
+        found = specs.get(claimed)
+        assert (found.spec, found.reason) == (None, Reason.NO_DRIVER)
+        assert found.problem.startswith("tcp can't be probed here: no_such_module is not installed; install it with")
+        assert specs.unknown([claimed]) == [claimed.target_id]
+    specs.learn({claimed.target_id: (1, dump(spec))})
+    assert specs.get(claimed).spec == spec
