@@ -1,6 +1,7 @@
 """Deletes what is too old, in small batches: writers never wait for it.
 
-Raw results live 7 days, hours 180 days, days 3 years, pings 90 days. Transitions are never deleted.
+Raw results live 7 days, hours 180 days, days 3 years, pings 90 days and no more than 1,000 of a monitor. Transitions
+are never deleted.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from checks import clock
 from checks.store.periods import DAY, HOUR
 from checks.store.publishing import prune_tombstones
 from checks.store.rollup import PAUSE, STEP
-from checks.store.schema import dirty_period, ping, result, rollup
+from checks.store.schema import dirty_period, ping, result, rollup, target
 
 RESULTS = timedelta(days=7)
 HOURS = timedelta(days=180)
 DAYS = timedelta(days=3 * 365)
 PINGS = timedelta(days=90)
+PINGS_KEPT = 1000  # of a monitor
+LOOKED_AT = 50  # monitors of which pings are counted in one step; the next ones come half a minute later
 BATCH = 250  # rows a statement
 MOST = 1000  # rows a step
 
@@ -30,7 +33,7 @@ def prune(engine: sa.Engine, now: datetime) -> bool:
     left, more = MOST, False
     with engine.begin() as conn:
         begun = clock.monotonic()  # however long the lock let us wait, something is done
-        for delete in (_results, _pings, _hours, _days, prune_tombstones):
+        for delete in (_results, _pings, _surplus_pings, _hours, _days, prune_tombstones):
             deleted = BATCH
             while deleted >= BATCH and left > 0 and clock.monotonic() - begun < STEP:
                 deleted = delete(conn, now)
@@ -52,6 +55,26 @@ def _results(conn: sa.Connection, now: datetime) -> int:
 
 def _pings(conn: sa.Connection, now: datetime) -> int:
     return _lowest(conn, ping, ping.c.received_at < now - PINGS)
+
+
+def _surplus_pings(conn: sa.Connection, now: datetime) -> int:
+    """The oldest pings of monitors that have too many; which monitors are looked at changes with the time."""
+    c = target.c
+    highest: int | None = conn.execute(sa.select(sa.func.max(c.id)).where(c.source == "pinged")).scalar_one()
+    if highest is None:
+        return 0
+    turn = int(now.timestamp() // 30) * LOOKED_AT % (highest + LOOKED_AT)
+    some = sa.select(c.monitor).where(c.source == "pinged", c.id > turn).order_by(c.id).limit(LOOKED_AT)
+    deleted = 0
+    for monitor in conn.execute(some).scalars().all():
+        of_it = (
+            sa.select(ping.c.id).where(ping.c.monitor == monitor).order_by(ping.c.received_at.desc(), ping.c.id.desc())
+        )
+        surplus = of_it.offset(PINGS_KEPT).limit(BATCH)
+        deleted += conn.execute(ping.delete().where(ping.c.id.in_(surplus))).rowcount
+        if deleted >= BATCH:
+            break
+    return deleted
 
 
 def _lowest(conn: sa.Connection, table: sa.Table, old: sa.ColumnElement[bool]) -> int:

@@ -35,10 +35,12 @@ def put_rollups(engine, resolution, *ages):
         conn.execute(rollup.insert(), values)
 
 
+EMPTY = {"method": "GET", "source": "", "user_agent": "", "body": b"", "body_size": 0, "action": "success"}
+
+
 def put_pings(engine, *ages):
-    empty = {"method": "GET", "source": "", "user_agent": "", "body": b"", "body_size": 0, "action": "success"}
     with engine.begin() as conn:
-        conn.execute(ping.insert(), [{"monitor": uuid4(), "received_at": NOON - age, **empty} for age in ages])
+        conn.execute(ping.insert(), [{"monitor": uuid4(), "received_at": NOON - age, **EMPTY} for age in ages])
 
 
 def prune_all(engine, now=NOON):
@@ -114,3 +116,20 @@ def test_transitions_are_never_deleted(store, age):
 
     assert rows(store, monitor_state) == []
     assert len(rows(store, transition)) == 1
+
+
+def test_of_a_busy_heartbeat_the_last_pings_stay(store, monkeypatch):
+    monkeypatch.setattr(retention, "PINGS_KEPT", 3)
+    monkeypatch.setattr(retention, "LOOKED_AT", 2)
+    monitors = [publish_one(store, source="pinged") for _ in range(5)]
+    with store.begin() as conn:
+        pings = [
+            {"monitor": monitor.uuid, "received_at": at(number), **EMPTY} for monitor in monitors for number in range(7)
+        ]
+        conn.execute(ping.insert(), pings)
+
+    for half_minute in range(8):  # who is looked at changes with the time
+        prune_all(store, at(30 * half_minute + 10))
+
+    kept = {(row.monitor, row.received_at) for row in rows(store, ping)}
+    assert kept == {(monitor.uuid, at(number)) for monitor in monitors for number in (4, 5, 6)}
