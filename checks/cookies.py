@@ -50,6 +50,10 @@ class Cookies:
         chosen = sorted((c for c in self._kept.values() if c.is_for(url)), key=lambda c: -len(c.path))
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in chosen)
 
+    def values(self) -> list[str]:
+        """What the cookies say, without their names."""
+        return [cookie.value for cookie in self._kept.values()]
+
     def _take(self, url: Url, line: str) -> None:
         pair, _, rest = line.partition(";")
         name, sign, value = (part.strip() for part in pair.partition("="))

@@ -188,6 +188,11 @@ EXAMPLES: dict[str, Example] = {
         secrets={"environment": {"environment": {"TOKEN": "secret-of-environment"}}},
     ),
     "websocket": Example(ask=lambda address: {"url": f"ws://{address}/"}, serves=answering_websockets),
+    "flow": Example(
+        ask=lambda address: {"steps": [{"name": "Ask", "url": f"http://{address}/"}]},
+        serves=echoing,
+        secrets={"client_secret": {"token_url": "http://127.0.0.1:9/", "client_id": "eve"}},
+    ),
     "domain": Example(ask=lambda _: {"domain": "example.org"}, over="others"),
     "statuspage": Example(ask=lambda address: {"url": f"http://{address}/"}, serves=saying_all_is_well),
     "tcp": Example(
