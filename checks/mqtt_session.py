@@ -10,11 +10,13 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.reasoncodes import ReasonCode
 
 from checks.result import Reason
-from checks.wire import MAX_HEARD, Wire, printable
+from checks.wire import Wire, printable
 
 _VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
 _OF_CREDENTIALS = (0x86, 0x87, 0x8C)  # bad user name or password, not authorized, bad method (MQTT 5, 2.4)
-_CONNACK = 0x20
+_CONNACK, _PUBLISH = 0x20, 0x30
+# Bytes of a packet. What is in it may be some thousand properties or reasons, for which paho takes far too long.
+MAX_MESSAGE, MAX_ACKNOWLEDGEMENT = 4096, 1024
 _AT_LEAST_ONCE = 1
 
 
@@ -137,8 +139,10 @@ class MqttSession:
             head += await self.wire.read(1)
             length |= (head[-1] & 0x7F) << shift
             shift += 7
-        if length > MAX_HEARD:
-            raise self.wire.failure(Reason.TOO_LARGE, f"the broker announced a packet of {length} bytes")
+        most = MAX_MESSAGE if head[0] & 0xF0 in (_CONNACK, _PUBLISH) else MAX_ACKNOWLEDGEMENT
+        if length > most:
+            message = f"the broker announced a packet of {length} bytes; {most} are read"
+            raise self.wire.failure(Reason.TOO_LARGE, message)
         self._pipe.packet = head + await self.wire.read(length)
         try:
             done = self._client.loop_read()

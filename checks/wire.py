@@ -27,7 +27,7 @@ from checks.spec import ProbedSpec
 
 MAX_HEARD = 1_048_576  # bytes of one connection
 FAREWELL = 0.2  # seconds for the other side to take leave
-BREATHER = 100  # reads after which the others of this loop get a turn, however much there is to read
+BREATHER = 100  # reads, or quarters of a KiB, after which the others of this loop get a turn, whatever there is to read
 
 
 WIRE_SUBJECTS: Mapping[str, Subject] = {
@@ -70,7 +70,7 @@ class Wire(Connection):
         self.last_ns = 0  # when the last of them came
         self.closed = False
         self._unread = bytearray()
-        self._reads = 0
+        self._busy = 0  # since the others had a turn
         self._trouble: Exception | None = None
         self._news: asyncio.Future[None] | None = None
 
@@ -99,18 +99,14 @@ class Wire(Connection):
             raise self.failure(
                 Reason.TOO_LARGE, f"the other side announced {count} bytes; {MAX_HEARD} are read at most"
             )
-        self._reads += 1
-        if self._reads % BREATHER == 0:
-            await asyncio.sleep(0)
+        await self._breathe(count)
         while len(self._unread) < count:
             await self._more()
         return self._take(count)
 
     async def line(self, most: int) -> bytes:
         """The next line without its end (CR LF), of at most so many bytes. Raises like `read`."""
-        self._reads += 1
-        if self._reads % BREATHER == 0:
-            await asyncio.sleep(0)
+        await self._breathe(most)
         while (end := self._unread.find(b"\r\n", 0, most + 2)) < 0:
             if len(self._unread) >= most + 2:
                 raise self.failure(Reason.PROTOCOL, f"a line of the answer is longer than {most} bytes")
@@ -146,6 +142,12 @@ class Wire(Connection):
     def failure(self, reason: Reason, message: str) -> ProbeFailure:
         """A failure in the phase that is running."""
         return ProbeFailure(Failure(reason=reason, message=message, phase=self.watch.phase))
+
+    async def _breathe(self, count: int) -> None:
+        self._busy += 1 + count // 256
+        if self._busy >= BREATHER:
+            self._busy = 0
+            await asyncio.sleep(0)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._unread[:count])

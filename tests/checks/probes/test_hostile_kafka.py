@@ -177,6 +177,8 @@ def test_an_advertised_leader_is_dialled_like_any_address(leader, reason, words)
         ({"versions": [(METADATA, 0, 1)]}, Reason.PROTOCOL, "older than Kafka 0.11"),
         ({"versions": None}, Reason.PROTOCOL, "older than Kafka 0.11"),
         ({"versions": [*KNOWN[:2], (METADATA, 99, 120)]}, Reason.PROTOCOL, "knows no MetadataRequest that we know"),
+        ({"topics": [(0, "shop", False, [(0, 0, 1, [1] * 40_000, [], [])])]}, Reason.TOO_LARGE, "131072 are read"),
+        ({"produced": [("shop", [(9, 0, 0, 0, 0)] * 300)]}, Reason.TOO_LARGE, "8192 are read"),
         ({"topic_error": 29}, Reason.AUTHENTICATION, "refused the topic shop: TOPIC_AUTHORIZATION_FAILED"),
         ({"topic_error": 12345}, Reason.REJECTED, "refused the topic shop: UNKNOWN"),
         ({"topics": []}, Reason.PROTOCOL, "says nothing of the topic shop"),

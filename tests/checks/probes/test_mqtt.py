@@ -83,6 +83,8 @@ def test_messages_of_others_are_not_taken_for_ours():
     [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", Reason.PROTOCOL, "does not speak MQTT; it begins with 'HT'"),
         (b"\x20\xff\xff\xff\x7f", Reason.TOO_LARGE, "announced a packet of 268435455 bytes"),
+        (ACCEPTED + b"\x90\x81\x08", Reason.TOO_LARGE, "announced a packet of 1025 bytes; 1024 are read"),
+        (ACCEPTED + SUBSCRIBED + b"\x30\x81\x20", Reason.TOO_LARGE, "announced a packet of 4097 bytes; 4096 are read"),
         (b"\x20\xff\xff\xff\xff\xff", Reason.PROTOCOL, "length can't be read"),
         (b"\x20\x02\x00\x03", Reason.REJECTED, "refused our login: server unavailable"),
         (b"\x20\x02\x00\x01", Reason.PROTOCOL, "against the protocol"),
