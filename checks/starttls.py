@@ -9,7 +9,6 @@ import re
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
-from xml.sax.saxutils import quoteattr
 
 from checks.dialogue import Dialogue, exactly, lines, nonsense, spoken
 from checks.mail import SHOWN, Imap, Mail, Pop3, Smtp, refusal
@@ -167,7 +166,7 @@ _GO_AHEAD = re.compile(rb"<(?:[a-z]+:)?(proceed|failure)\b[^<>]*(?:/>|>[^<>]*</(
 async def _xmpp(dialogue: Dialogue, name: str) -> None:
     """STARTTLS of XMPP between a client and its server (RFC 6120, 5)."""
     dialogue.send(
-        f"<?xml version='1.0'?><stream:stream to={quoteattr(name)} version='1.0' xmlns='jabber:client'"
+        f"<?xml version='1.0'?><stream:stream to='{name}' version='1.0' xmlns='jabber:client'"
         " xmlns:stream='http://etherx.jabber.org/streams'>".encode()
     )
     features = await dialogue.read(_up_to(_FEATURES))
