@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from checks import clock
 from checks.attempts import first_to_stand, shown
 from checks.dialling import Addresses, Later
-from checks.probe import ProbeContext
-from checks.result import Observation
+from checks.probe import ProbeContext, ProbeFailure
+from checks.result import Failure, Observation, Reason
+
+MOST_OTHERS = 1000  # datagrams that do not fit, after which no more are heard
 
 Fits = Callable[[bytes], bool]
 
@@ -43,8 +45,13 @@ class _Asking(asyncio.DatagramProtocol):
             return
         if self.fits(data):
             self.answer.set_result(Heard(data, at_ns, self.asked_ns))
+            return
+        self.others += 1
+        if self.others >= MOST_OTHERS:
+            message = f"what came ({self.others} datagrams) does not fit the question"
+            failure = Failure(reason=Reason.PROTOCOL, message=message, phase="first_byte")
+            self.answer.set_exception(ProbeFailure(failure))
         else:
-            self.others += 1
             waiting_for = self.seen.waiting_for.partition(";")[0] or "an answer"
             self.seen.waiting_for = f"{waiting_for}; what came ({self.others}) does not fit the question"
 
@@ -66,7 +73,8 @@ async def exchange(
 ) -> Heard:
     """The first datagram that fits, of the first address that sends one; `first_byte` ends where it arrived.
 
-    The question is sent again after `again_after` seconds, then after twice as many, and so on. Raises OSError.
+    The question is sent again after `again_after` seconds, then after twice as many, and so on. Raises OSError and
+    ProbeFailure.
     """
     context.stopwatch.mark("other", "first_byte")
 

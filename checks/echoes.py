@@ -28,6 +28,7 @@ _OF_ERRORS: dict[int, tuple[int, int]] = {
 }  # IP_RECVERR, IPV6_...
 _ERRORS = 0x2000  # MSG_ERRQUEUE
 _ROOM = 2048  # bytes of a reply that are read
+_AT_ONCE = 50  # packets that are read before others get their turn
 _LINUX = sys.platform == "linux"
 
 HOW_TO_ALLOW = (
@@ -122,8 +123,8 @@ class Echoes:
             self._sock.send(packet)
 
     def _read(self) -> None:
-        """Take what came; called by the loop."""
-        while self._sock.fileno() >= 0:
+        """Take what came; called by the loop, again where there is more."""
+        for _ in range(_AT_ONCE):
             try:
                 data, ancillary, _, _ = self._sock.recvmsg(_ROOM, 64)
             except (BlockingIOError, InterruptedError):

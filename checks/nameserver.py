@@ -199,7 +199,7 @@ async def _over_https(context: ProbeContext, server: NameServer, addresses: Addr
     )
 
     def make() -> Http2Exchange:
-        return Http2Exchange(context.stopwatch, bodiless=False, skip_redirect_body=False)
+        return Http2Exchange(context.stopwatch, bodiless=False, skip_redirect_body=False, or_older=True)
 
     secured = replace(tls, alpn=("h2", "http/1.1"))
     web = await establish(context, (server.host, server.port), addresses, make, secured)

@@ -28,7 +28,8 @@ from checks.result import Failure, Observation, Reason
 from checks.route import NameServer, RoutedSpec, SecuredSpec, parse_resolver
 from checks.spec import Line
 
-MAX_SHOWN = 50  # answers in the evidence
+MAX_SHOWN = 20  # answers in the evidence
+MAX_LINE = 500  # bytes of one of them
 _NOT_TO_ASK = frozenset({"OPT", "TSIG", "TKEY", "SIG", "AXFR", "IXFR", "MAILA", "MAILB", "NONE"})
 _USUAL = ("A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB", "TLSA", "TXT")
 
@@ -159,7 +160,7 @@ def _report(seen: Observation, reply: Reply) -> None:
             "rcode": reply.rcode,
             "flags": " ".join(flags),
             "transport": reply.transport,
-            "answers": [excerpt(line.encode()) for line in lines[:MAX_SHOWN]],
+            "answers": [excerpt(line.encode()[:MAX_LINE]) for line in lines[:MAX_SHOWN]],
         }
 
     seen.explain = explain

@@ -73,6 +73,16 @@ def test_what_does_not_answer_our_question_is_not_believed(options):
     )
 
 
+def test_a_flood_of_what_does_not_fit_ends_the_probe(monkeypatch):
+    monkeypatch.setattr("checks.datagrams.MOST_OTHERS", 1)
+    with serving_time(mode=5) as address:
+        result = asked(address)
+    assert (result.failure.reason, result.failure.message) == (
+        Reason.PROTOCOL,
+        "what came (1 datagrams) does not fit the question",
+    )
+
+
 def test_what_is_too_short_is_not_believed():
     with answering(lambda data: data[:20]) as address:
         assert asked(address, timeout="200ms").failure.reason is Reason.TIMEOUT
