@@ -35,19 +35,22 @@ class Tokens:
         self._kept: OrderedDict[Hashable, Token] = OrderedDict()
         self._locks: dict[Hashable, asyncio.Lock] = {}
 
+    def kept(self, key: Hashable) -> str | None:
+        """The token that is kept and good; None where there is none."""
+        token = self._kept.get(key)
+        return token.value if token is not None and token.is_good(clock.monotonic_ns() / 1e9) else None
+
     async def get(self, key: Hashable, fetch: Callable[[], Awaitable[Token]]) -> str:
         """A token that is good; what `fetch` brings where none is kept. Others who need the same wait for it."""
-        token = self._good(key)
-        if token is not None:
-            return token.value
         lock = self._locks.setdefault(key, asyncio.Lock())
         try:
             async with lock:
-                token = self._good(key)
-                if token is None:
-                    token = self._kept[key] = await fetch()
-                    if len(self._kept) > MAX_KEPT:
-                        self._kept.popitem(last=False)
+                value = self.kept(key)
+                if value is not None:
+                    return value
+                token = self._kept[key] = await fetch()
+                if len(self._kept) > MAX_KEPT:
+                    self._kept.popitem(last=False)
                 return token.value
         finally:
             if not lock.locked():
@@ -60,7 +63,3 @@ class Tokens:
             return False
         del self._kept[key]
         return True
-
-    def _good(self, key: Hashable) -> Token | None:
-        token = self._kept.get(key)
-        return token if token is not None and token.is_good(clock.monotonic_ns() / 1e9) else None
