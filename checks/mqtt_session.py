@@ -15,6 +15,7 @@ from checks.wire import Wire, printable
 _VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
 _OF_CREDENTIALS = (0x86, 0x87, 0x8C)  # bad user name or password, not authorized, bad method (MQTT 5, 2.4)
 _CONNACK, _PUBLISH = 0x20, 0x30
+MAX_PACKETS = 1000  # of one conversation, those of others included
 # Bytes of a packet. What is in it may be some thousand properties or reasons, for which paho takes far too long.
 MAX_MESSAGE, MAX_ACKNOWLEDGEMENT = 4096, 1024
 _AT_LEAST_ONCE = 1
@@ -70,6 +71,7 @@ class MqttSession:
         self._pipe = _Pipe(wire)
         self._heard: dict[str, ReasonCode | None] = {}  # by what it is about
         self._awaited = b""  # the message that we sent
+        self._packets = 0
         self._client = _Paho(self._pipe, client_id or f"stillup-{uuid4().hex[:15]}", version)
         self._client.on_connect = lambda _client, _data, _flags, reason, _: self._hear("login", reason)
         self._client.on_subscribe = lambda _client, _data, _mid, reasons, _: self._hear("subscription", reasons[0])
@@ -128,6 +130,9 @@ class MqttSession:
 
     async def _read_packet(self) -> None:
         """Give paho the next packet, whole."""
+        self._packets += 1
+        if self._packets > MAX_PACKETS:
+            raise self.wire.failure(Reason.TOO_LARGE, f"the broker sent more than {MAX_PACKETS} packets")
         head = await self.wire.read(2)
         if not self._heard and head[0] != _CONNACK:
             found = printable(head)

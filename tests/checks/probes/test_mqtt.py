@@ -133,6 +133,15 @@ def test_a_flood_of_packets_ends_at_the_cap():
     )
 
 
+def test_a_thousand_packets_are_enough():
+    with Target(greets(ACCEPTED + b"\xd0\x00" * 1000)) as target:
+        result = probe_mqtt(target.address, topic="a/b", timeout="5s")
+    assert (result.failure.reason, result.failure.message) == (
+        Reason.TOO_LARGE,
+        "the broker sent more than 1000 packets",
+    )
+
+
 def test_a_broker_that_says_nothing_costs_the_timeout_and_no_more():
     with Target(hangs) as target:
         result = probe_mqtt(target.address, timeout="200ms")
