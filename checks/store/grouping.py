@@ -72,7 +72,8 @@ def write_members(conn: sa.Connection, groups: Mapping[UUID, Sequence[str]]) -> 
 
 def uuids_of(conn: sa.Connection, slugs: Collection[str]) -> set[UUID]:
     """The monitors that have these slugs now."""
-    c, ordered, found = monitor_state.c, sorted(set(slugs)), set()
+    c, ordered = monitor_state.c, sorted(set(slugs))
+    found: set[UUID] = set()
     for begin in range(0, len(ordered), CHUNK):
         query = sa.select(c.monitor).where(c.slug.in_(ordered[begin : begin + CHUNK]), c.removed.is_(None))
         found.update(conn.execute(query).scalars())

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.servers import Target, answers, closed_port, greets
+from tests.servers import Target, answers, closed_port, echoes, greets
 
 
 def run_checks(*arguments):
@@ -24,6 +24,7 @@ def test_a_probe_shows_the_verdict_and_where_the_time_went():
     assert lines[0] == f"up: {target.url('/health')}"
     assert [line.split()[0] for line in lines[1:5]] == ["connect", "first", "transfer", "latency"]
     assert "█" in lines[1]
+    assert lines[5] == "  ✓ status in 200-299"
     assert f"  address: {target.address}" in lines
     assert "  body: hello" in lines
 
@@ -43,19 +44,43 @@ def test_a_probe_as_json_is_for_scripts():
     assert told["failure"]["found"] == "404"
     assert told["latency_seconds"] == pytest.approx(sum(told["phases_seconds"].values()))
     assert told["evidence"]["status"] == 404
+    assert told["expectations"] == [{"line": "status in 200-299", "decides": "down", "met": False, "found": "404"}]
 
 
 def test_a_host_and_port_is_a_tcp_probe_with_expectations_and_options():
     with Target(greets(b"220 ESMTP\r\n")) as target:
         up = run_checks("probe", target.address, "--expect", 'banner contains "ESMTP"', "--timeout", "5s")
-        down = run_checks("probe", target.address, "--option", 'expect=["banner contains \\"POP\\""]')
+        down = run_checks(
+            "probe", target.address, "--option", 'expect=["banner contains \\"POP\\""]', "--degraded", "banner exists"
+        )
     assert (up.returncode, down.returncode) == (0, 1)
     assert 'expected banner contains "POP"' in down.stdout
+    assert '  ✗ banner contains "POP": got "220 ESMTP' in down.stdout
+    assert "  ✓ banner exists (or degraded)\n" in down.stdout
+
+
+def test_a_monitor_of_a_file_is_probed_with_its_secrets_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "hunter2-hunter2")
+    path = tmp_path / "config.yaml"
+    with Target(echoes) as target:
+        path.write_text(
+            "defaults: {timeout: 3s}\n"
+            "monitors:\n"
+            f"  - {{name: Shop, kind: http, url: '{target.url()}', bearer: '${{SHOP_TOKEN}}', expect: ['status == 201']}}\n"
+            "  - {name: Job, kind: heartbeat, schedule: {every: 1h}}\n"
+        )
+        ran = run_checks("probe", str(path), "--monitor", "shop")
+        up = run_checks("probe", str(path), "--monitor", "shop", "--expect", "status == 200", "--json")
+    assert ran.returncode == 1
+    assert b"hunter2-hunter2" in target.requests[0]
+    assert "hunter2" not in ran.stdout + up.stdout
+    assert (up.returncode, json.loads(up.stdout)["outcome"]) == (0, "up")
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["probe", "http://a/", "--monitor", "shop"], "http://a/ is no file"),
         (["probe", "nonsense"], "has no port; write host:port"),
         (["probe", "http://a/", "--timeout", "5"], "timeout not a duration: '5'"),
         (["probe", "http://a/", "--expect", "statu == 1"], "did you mean status?"),
