@@ -21,6 +21,7 @@ class Notification(models.Model):
         RESOLVED = "resolved"
         REMINDER = "reminder"
         SYSTEM = "system"  # about us: a channel gave up, a worker is blind
+        WAITING = "waiting"  # a heartbeat that was never heard of
         TEST = "test"
 
     class Status(models.TextChoices):

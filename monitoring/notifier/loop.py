@@ -27,7 +27,7 @@ from checks.sight import EVERYWHERE, SIGN_EVERY, JumpDetector, Signs
 from checks.store.engine import measure_offset
 from checks.store.writer import CHANNEL
 from monitoring import ping_keys, publish
-from monitoring.notifier import delivery, loose_ends, reminders, system
+from monitoring.notifier import delivery, loose_ends, reminders, system, waiting
 from monitoring.notifier.dispatch import OUTAGES, Dispatcher
 from monitoring.notifier.slots import Outage, Slots
 from monitoring.status import snapshot
@@ -76,6 +76,7 @@ class Notifier:
         self._every(30.0, "ping-keys", slow, ping_keys.publish_all)
         self._every(30.0, "loose ends", slow, self._tie_up)
         self._every(5.0, "reminders", slow, self._remind)
+        self._every(60.0, "waiting heartbeats", slow, lambda: waiting.remind(self._engine, clock.utcnow()))
         self._every(5.0, "troubles", slow, lambda: system.follow_troubles(self._engine, clock.utcnow()))
         self._every(5.0, "status pages", slow, lambda: snapshot.render_all(clock.utcnow()))
         self._every(10.0, "silence", slow, self._judge_silence)

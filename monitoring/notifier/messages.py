@@ -31,6 +31,7 @@ TYPES: dict[str, str] = {
     Notification.Event.REMINDER: "failure",
     Notification.Event.RESOLVED: "success",
     Notification.Event.SYSTEM: "warning",
+    Notification.Event.WAITING: "warning",
     Notification.Event.TEST: "info",
 }
 
@@ -91,6 +92,12 @@ def facts_of(incident: Incident, monitor: Mapping[str, str]) -> dict[str, Any]:
         "resolved_at": incident.resolved_at.isoformat() if incident.resolved_at else "",
         "resolution": incident.resolution,
     }
+
+
+def facts_of_waiting(monitor: Mapping[str, str], name: str, created_at: datetime) -> dict[str, Any]:
+    """The facts of a message about a heartbeat that was never heard of."""
+    summary = "It was made and nothing has reported to it yet: is its job set up"
+    return {**monitor, "name": name, "summary": summary, "opened_at": created_at.isoformat()}
 
 
 def facts_of_test(channel: Channel) -> dict[str, Any]:
