@@ -204,6 +204,7 @@ async def _hear_banner(spec: TcpSpec, context: ProbeContext, dialogue: Dialogue,
 async def _speak(spec: TcpSpec, context: ProbeContext, dialogue: Dialogue, replies: list[bytes]) -> None:
     dialogue.start()
     for number, step in enumerate(spec.dialogue, 1):
+        context.seen.doing = f"step {number}"
         if step.wire:
             dialogue.send(step.wire)
         if step.expect:
@@ -213,10 +214,10 @@ async def _speak(spec: TcpSpec, context: ProbeContext, dialogue: Dialogue, repli
             context.seen.facts |= facts
             unmet = expect.first_unmet(step.expect, _OF_A_REPLY, facts)
             if unmet is not None:
-                message = f"step {number}: {unmet.message}"
-                raise ProbeFailure(replace(unmet, message=message, phase=context.stopwatch.phase))
+                raise ProbeFailure(replace(unmet, phase=context.stopwatch.phase))
         if step.starttls:
             await upgrade(context, dialogue, spec.target[0], spec_tls(spec))
+    context.seen.doing = ""
 
 
 def _explanation(spec: TcpSpec, dialogue: Dialogue, replies: list[bytes]) -> dict[str, Any]:
