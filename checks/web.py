@@ -116,11 +116,9 @@ async def fetch(
     """
     trail: list[dict[str, Any]] = []
     asked: set[tuple[str, str, str]] = set()
-    home = request.url.origin
-    cookies = Cookies() if cookies is None and follow else cookies
+    home, sent = request.url.origin, request if cookies is None else _with_cookies(request, cookies)
     while True:
-        sent = request if cookies is None else _with_cookies(request, cookies)
-        if authentication is None or not request.trusted:
+        if authentication is None or not sent.trusted:
             exchange = await _ask(context, sent, tls, route, follow)
         else:
             ask = partial(_ask, context, tls=tls, route=route, follow=follow)
@@ -130,22 +128,26 @@ async def fetch(
         location = exchange.header(b"location") if follow and exchange.status in REDIRECTS else None
         if not location:
             return await _answer(exchange, request.url, trail)
-        asked.add(_key(request, cookies))
+        if cookies is None:
+            cookies = Cookies()
+            cookies.take(request.url, exchange.headers)
+        asked.add(_key(sent))
         trail.append({"status": exchange.status, "url": request.url.text})
         context.seen.evidence["redirects"] = trail
         request = request.following(exchange.status, location, downgrade=downgrade)
+        sent = _with_cookies(request, cookies)
         if len(trail) > follow:
             raise redirect_failure(f"more than {follow} redirects; the last one leads to {request.url.text}")
-        if _key(request, cookies) in asked:
+        if _key(sent) in asked:
             raise redirect_failure(f"the redirects go in a circle, back to {request.url.text}")
         if request.url.origin != home:
             # Whom we ask for, and who we are, is said to the host that was meant only.
             tls = replace(tls, server_name="", certificate="", key="")
 
 
-def _key(request: Request, cookies: Cookies | None) -> tuple[str, str, str]:
+def _key(request: Request) -> tuple[str, str, str]:
     """What makes a request another one: many a site sets a cookie and redirects to itself."""
-    return request.method, request.url.text, cookies.header(request.url) if cookies is not None else ""
+    return request.method, request.url.text, request.headers.get("cookie", "")
 
 
 def _with_cookies(request: Request, cookies: Cookies) -> Request:
