@@ -31,6 +31,10 @@ _SECRET_NAME = re.compile(
 )
 _USERINFO = re.compile(r"(?<=://)[^\s/?#\"'<>\\]{1,500}@")
 _PARAMETER = re.compile(r"((?:^|(?<=[?&;#\s\"']))[^\s=&?#;\"'<>]{1,100}=)([^\s&#;\"'<>]+)")
+# What a server of IMAP lists among its capabilities is the name of a login and no secret.
+_MECHANISM = re.compile(
+    r"AUTH=(?:[A-Z]+-)*(?:PLAIN|LOGIN|EXTERNAL|GSSAPI|NTLM|MD5|XOAUTH2|OAUTHBEARER|SHA-\d+(?:-PLUS)?)\]?"
+)
 _MEMBER = re.compile(r"(\"[^\"\\]{1,100}\"\s{0,3}:\s{0,3}\")((?:[^\"\\]|\\.)+)", re.DOTALL)
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -75,7 +79,9 @@ def secrets_of(spec: MonitorSpec, more: Iterable[str] = ()) -> tuple[str, ...]:
     for model, value in secrets_in(spec):
         plain.append(value)
         if username := getattr(model, "username", ""):
-            plain.append(base64.b64encode(f"{username}:{value}".encode()).decode())
+            # As basic authentication and the logins of SASL, PLAIN and LOGIN, send it.
+            sent = (f"{username}:{value}", f"\0{username}\0{value}", value)
+            plain += (base64.b64encode(text.encode()).decode() for text in sent)
     for value in plain:
         forms |= {
             value,
@@ -94,7 +100,8 @@ def hidden(text: str) -> str:
 
 
 def _without_value(found: re.Match[str]) -> str:
-    return found[1] + REDACTED if _SECRET_NAME.search(unquote_plus(found[1])) else found[0]
+    named = _SECRET_NAME.search(unquote_plus(found[1])) is not None and not _MECHANISM.fullmatch(found[0])
+    return found[1] + REDACTED if named else found[0]
 
 
 def without(value: Any, secrets: tuple[str, ...]) -> Any:

@@ -43,6 +43,12 @@ def test_every_form_in_which_a_secret_may_come_back_is_taken_out():
     assert all(part not in cleaned for part in ("ss/", "ss%2F", basic, "k3y", "%C3%A4"))
 
 
+def test_a_login_of_sasl_that_comes_back_is_taken_out():
+    spec = make_spec(kind="imap", username="eve", password="pässword")
+    sent = [base64.b64encode(text.encode()).decode() for text in ("\0eve\0pässword", "pässword")]
+    assert without(sent, secrets_of(spec)) == ["••••••", "••••••"]
+
+
 def test_what_is_no_secret_stays():
     spec = make_spec(username="eve", password="pässword")
     assert without({"a": 1, "b": None, "c": "eve"}, secrets_of(spec)) == {"a": 1, "b": None, "c": "eve"}
@@ -66,6 +72,10 @@ def test_text_in_another_encoding_becomes_utf8():
         ("password=t0p&user=eve", "password=••••••&user=eve"),
         ('{"access_token": "t0p\\"more", "kind": "bearer"}', '{"access_token": "••••••", "kind": "bearer"}'),
         ("/x?monkey=1&author=2&design=3&keyboard=4", "/x?monkey=1&author=2&design=3&keyboard=4"),
+        (
+            "* OK [IMAP4rev1 AUTH=PLAIN AUTH=SCRAM-SHA-256] x AUTH=t0p",
+            "* OK [IMAP4rev1 AUTH=PLAIN AUTH=SCRAM-SHA-256] x AUTH=••••••",
+        ),
     ],
 )
 def test_what_is_called_like_a_secret_is_hidden_whosever_it_is(text, shown):
