@@ -86,7 +86,7 @@ def test_endless_output_is_cut(command):
 
 
 def test_a_command_that_does_not_end_costs_the_timeout():
-    result = visit(command="sleep 60", timeout="1s")
+    result = visit(command="sleep 60", timeout="500ms")
     assert (result.failure.reason, result.failure.phase) == (Reason.TIMEOUT, "transfer")
 
 
