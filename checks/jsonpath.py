@@ -13,6 +13,7 @@ from jsonpath_rfc9535.function_extensions import ExpressionType, FilterFunction
 from jsonpath_rfc9535.node import JSONPathNode
 
 MAX_PATH = 500  # characters
+MAX_PROGRAM = 1000  # steps of a regular expression: some nanoseconds each, for each byte of a text
 MAX_DOCUMENT = 1024 * 1024  # bytes: some milliseconds, in which nothing else is probed
 MAX_VALUES = 10_000  # of a document that a query may search: some microseconds each, in which nothing else is probed
 
@@ -30,16 +31,22 @@ class BadPath(ValueError):
 
 
 def compile_regex(pattern: str) -> Any:
-    """RE2's form of a pattern, for bytes in UTF-8. Raises ValueError in RE2's words; its matching is linear in time."""
+    """RE2's form of a pattern, for bytes in UTF-8. Raises ValueError in RE2's words; its matching is linear in time.
+
+    Linear in the text and in the pattern, so that a pattern has its bounds too: `(a{1,30}){1,30}` is a long one.
+    """
     options = re2.Options()
     options.log_errors = False
     options.max_mem = 1 << 20
     try:
-        return re2.compile(pattern.encode(), options)
+        regex = re2.compile(pattern.encode(), options)
     except re2.error as exc:
         detail = exc.args[0]
         text = detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
         raise ValueError(text) from exc
+    if regex.programsize > MAX_PROGRAM:
+        raise ValueError("this regular expression can be slow; write it with fewer or smaller repetitions")
+    return regex
 
 
 class _Regex(FilterFunction):
