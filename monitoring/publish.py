@@ -12,6 +12,7 @@ import threading
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -29,8 +30,11 @@ from checks.store.engine import instance_uuid, open_engine, reading
 from checks.store.publishing import PublishedMonitor
 from checks.store.schema import monitor_state
 from monitoring.models import KnownStore, Monitor
+from monitoring.models.monitor import random_code
 
 logger = logging.getLogger(__name__)
+
+ROTATION = timedelta(days=1)  # in which a replaced ping URL is heard beside the new one
 
 _lock = threading.Lock()
 _engine: tuple[str, sa.Engine] | None = None
@@ -104,15 +108,7 @@ def change(
         touched = _apply(monitor, spec=spec, paused=paused, owner=owner, retired=retired)
         if not touched:
             return monitor
-        monitor.revision += 1
-        monitor.updated_at = now
-        if new:
-            monitor.save(force_insert=True)
-        else:
-            monitor.save(update_fields=[*touched, "revision", "updated_at"])
-        _waiting.changed.add(monitor.uuid)
-        transaction.on_commit(_publish_waiting)
-    return monitor
+        return _save(monitor, touched, now, new=new)
 
 
 def _apply(
@@ -144,6 +140,34 @@ def _is(monitor: Monitor, spec: MonitorSpec) -> bool:
         return spec_of(monitor) == spec
     except Exception:  # noqa: BLE001 - a stored spec that can't be read is another one, whatever is wrong with it
         return False
+
+
+def rotate(monitor: Monitor) -> Monitor:
+    """The monitor with another ping URL; the one that it had is heard for another day."""
+    with transaction.atomic():
+        monitor.refresh_from_db(from_queryset=Monitor.objects.select_for_update())
+        now = clock.utcnow()
+        monitor.old_ping_code, monitor.old_ping_code_until = monitor.ping_code, now + ROTATION
+        monitor.ping_code = random_code()
+        return _save(monitor, ["ping_code", "old_ping_code", "old_ping_code_until"], now)
+
+
+def _save(monitor: Monitor, touched: list[str], now: datetime, *, new: bool = False) -> Monitor:
+    """Save these columns under the next revision, and publish once this commits."""
+    monitor.revision += 1
+    monitor.updated_at = now
+    if new:
+        monitor.save(force_insert=True)
+    else:
+        monitor.save(update_fields=[*touched, "revision", "updated_at"])
+    _waiting.changed.add(monitor.uuid)
+    transaction.on_commit(_publish_waiting)
+    return monitor
+
+
+def _old_codes(monitor: Monitor) -> tuple[tuple[UUID, datetime], ...]:
+    code, until = monitor.old_ping_code, monitor.old_ping_code_until
+    return ((code, until),) if code is not None and until is not None and until > clock.utcnow() else ()
 
 
 def retire(monitor: Monitor) -> Monitor:
@@ -202,6 +226,7 @@ def published(monitor: Monitor) -> PublishedMonitor:
         paused=monitor.paused,
         removed="retired" if monitor.retired_at else None,
         ping_codes=(monitor.ping_code,) if spec.source == "pinged" else (),
+        old_codes=_old_codes(monitor) if spec.source == "pinged" else (),
         members=spec.watches(),
     )
 

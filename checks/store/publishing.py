@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from checks import schedule
 from checks.status import Cause, Policy, Status
-from checks.store import grouping, lastgood
+from checks.store import grouping, lastgood, ping_codes
 from checks.store.schema import monitor_state, ping_code, target
 from checks.store.states import CHUNK, FRESH, NO_RUNS, lock_monitors, lock_targets
 from checks.store.writer import put_all, regroup, settle
@@ -43,12 +43,17 @@ class PublishedMonitor:
     paused: bool = False
     removed: str | None = None
     ping_codes: tuple[UUID, ...] = ()
+    old_codes: tuple[tuple[UUID, datetime], ...] = ()  # replaced ones, heard until then
     members: tuple[str, ...] = ()  # of a group: the slugs of the monitors from which its status follows
 
     @property
     def active(self) -> bool:
         """Whether it is watched now."""
         return not self.paused and self.removed is None
+
+    def codes(self) -> dict[UUID, datetime | None]:
+        """The codes by which it is pinged, with the instant at which each ends; a removed one has none."""
+        return {} if self.removed is not None else {**dict(self.old_codes), **dict.fromkeys(self.ping_codes)}
 
 
 def publish(conn: sa.Connection, monitors: Sequence[PublishedMonitor], now: datetime) -> int:
@@ -70,7 +75,7 @@ def publish(conn: sa.Connection, monitors: Sequence[PublishedMonitor], now: date
         _write_monitors(conn, changed, rows, now)
         grouping.write_members(conn, {monitor.uuid: monitor.members for monitor in changed})
         moved = _write_targets(conn, changed, rows, now)
-        _write_ping_codes(conn, changed, now)
+        ping_codes.write_codes(conn, {monitor.uuid: monitor.codes() for monitor in changed}, now)
         _settle(conn, changed, rows, moved, now)
     return len(changed)
 
@@ -284,31 +289,6 @@ def _first_due(monitor: PublishedMonitor, now: datetime) -> datetime | None:
     if not monitor.active or monitor.source != "probed":
         return None
     return schedule.first_due(now, monitor.interval, monitor.uuid)
-
-
-def _write_ping_codes(conn: sa.Connection, changed: Sequence[PublishedMonitor], now: datetime) -> None:
-    """The codes of a monitor are those published last; a removed one has none."""
-    for begin in range(0, len(changed), CHUNK):
-        some = changed[begin : begin + CHUNK]
-        uuids = [monitor.uuid for monitor in some]
-        kept = [code for monitor in some for code in monitor.ping_codes if monitor.removed is None]
-        conn.execute(ping_code.delete().where(ping_code.c.monitor.in_(uuids), ping_code.c.code.not_in(kept)))
-    rows = [
-        {"code": code, "monitor": monitor.uuid, "created_at": now}
-        for monitor in changed
-        for code in monitor.ping_codes
-        if monitor.removed is None
-    ]
-    if rows:
-        make = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-        query = make(ping_code)
-        conn.execute(
-            query.on_conflict_do_update(
-                index_elements=[ping_code.c.code],
-                set_={"monitor": query.excluded.monitor},
-            ),
-            rows,
-        )
 
 
 def _settle(

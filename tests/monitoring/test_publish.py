@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -268,3 +269,22 @@ def test_nothing_but_publish_writes_a_revision():
         if "migrations" not in path.parts and writes.search(path.read_text())
     }
     assert found - {"models/monitor.py"} == {"publish.py"}
+
+
+def test_a_rotated_ping_url_is_heard_beside_the_new_one_for_a_day(published_to, make_monitor, committed):
+    backup = make_monitor(kind="heartbeat", name="Backup", schedule={"every": "1d"})
+    before, revision = backup.ping_code, backup.revision
+    with committed():
+        after = publish.rotate(backup)
+    first_until = after.old_ping_code_until
+    assert (after.revision, after.old_ping_code) == (revision + 1, before)
+    with published_to.begin() as conn:
+        rows = {row.code: row.expires_at for row in conn.execute(sa.select(ping_code))}
+    assert rows == {after.ping_code: None, before: first_until}
+    assert timedelta(hours=23) < first_until - clock.utcnow() <= timedelta(hours=24)
+    new = after.ping_code
+    with committed():
+        again = publish.rotate(after)
+    with published_to.begin() as conn:
+        codes = set(conn.execute(sa.select(ping_code.c.code)).scalars())
+    assert codes == {again.ping_code, new}, "of two rotations in a day the older URL is given up"
