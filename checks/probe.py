@@ -237,7 +237,7 @@ def judge(spec: ProbedSpec, seen: Observation, draft: Result) -> Result:
         if spec.invert:
             outcome, failure = _inverted(failure)
         elif failure is not None and failure.reason is Reason.EXPECTATION and (page := blockpage.of(seen.facts)):
-            outcome = Outcome(getattr(spec, "block_page", Outcome.DEGRADED))
+            outcome = Outcome(getattr(spec, "block_page", "degraded"))
             failure = replace(failure, reason=Reason.BLOCKED, message=f"blocked by {page}: {failure.message}")
         if outcome is Outcome.UP and not spec.invert:
             lines = spec.degraded if spec.expect or spec.degraded else spec.default_degraded

@@ -43,7 +43,7 @@ class Cause(StrEnum):
     RETIRED = "retired"  # left the configuration
     DELETED = "deleted"
     MEMBERS = "members"  # a group's
-    PERSON = "person"  # somebody set it, by hand or through the API
+    PERSON = "person"  # somebody set it
 
 
 VOTING = frozenset({Status.UP, Status.DEGRADED, Status.DOWN})

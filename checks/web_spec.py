@@ -56,6 +56,8 @@ class WebSpec(ProxiedSpec, SecuredSpec):
     """How many redirects are followed: 1 to 20."""
     follow_to_http: bool = False
     """Follow a redirect from https to http, too."""
+    block_page: Literal["degraded", "down"] = "degraded"
+    """What it is when the block page of a content network or firewall answers where something else was expected."""
     http_version: Annotated[Literal["1.1", "2", "any"], BeforeValidator(_written)] = "1.1"
     """The version of HTTP: 1.1, 2, or any for the one that the target chooses in the TLS handshake, 2 where it can."""
     accept_encoding: Annotated[tuple[Literal["gzip", "deflate", "br", "zstd"], ...], Field(max_length=4)] = ()

@@ -1,4 +1,4 @@
-"""Saying what a `manual` monitor is: for its page, `manage.py set_status` and the API."""
+"""Saying what a `manual` monitor is: for its page and `manage.py set_status`."""
 
 from __future__ import annotations
 

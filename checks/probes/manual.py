@@ -9,7 +9,7 @@ from checks.spec import MonitorSpec
 
 
 class ManualSpec(MonitorSpec):
-    """Options of a monitor whose status is set: on its page, by `manage.py set_status` or through the API."""
+    """Options of a monitor whose status is set: on its page, or by `manage.py set_status SLUG up|degraded|down`."""
 
     source: ClassVar[Literal["probed", "pinged", "derived", "set"]] = "set"
     example: ClassVar[str] = """
@@ -17,7 +17,7 @@ class ManualSpec(MonitorSpec):
     """
 
     kind: Literal["manual"] = "manual"
-    """Set by a person or through the API."""
+    """What a person says it is."""
 
 
 MANUAL = Kind(spec=ManualSpec)

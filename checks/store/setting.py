@@ -1,4 +1,4 @@
-"""The status of a monitor that nobody asks: a person, or a program through the API, says what it is."""
+"""The status of a monitor that nobody asks: a person says what it is."""
 
 from __future__ import annotations
 

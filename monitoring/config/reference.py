@@ -113,8 +113,9 @@ def _table_of(name: str, model: type[BaseModel]) -> Iterator[str]:
 
 def _nested(spec: type[BaseModel]) -> Iterator[str]:
     for option in options(spec).values():
-        if option.value.model is not None:
-            yield from _table_of(option.name, option.value.model)
+        model = option.value.model or (option.value.item and option.value.item.model)
+        if model:
+            yield from _table_of(option.name, model)
 
 
 def _table(rows: Iterable[Option], *, without: Iterable[str]) -> Iterator[str]:
@@ -212,6 +213,8 @@ _ENVIRONMENT = {
     "STILLUP_ADMIN_PASSWORD": "The password of that user.",
     "STILLUP_LOG_FORMAT": "`text`, for people, or `json`. By default `text`.",
     "STILLUP_PROBE_ALLOW": "Networks that probes may reach although they are refused by default, separated by spaces.",
+    "STILLUP_NEW_HEARTBEAT_PERIOD": "How often a job is expected that a ping with ?create=1 made. 1d by default.",
+    "STILLUP_NEW_HEARTBEAT_GRACE": "How late such a job may be. 1h by default.",
     "STILLUP_PROBE_DENY": "Networks that probes may not reach.",
     "STILLUP_RDAP_BOOTSTRAP": "Where the kind `domain` finds the list of registries (RFC 9224). By default IANA's.",
     "STILLUP_COMMANDS": "The directory whose programs monitors of the kind `command` may run. By default none may: who "

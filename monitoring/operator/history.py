@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from sqlalchemy.exc import SQLAlchemyError
 
+from checks.evidence import hidden
 from checks.probes import KINDS, spec_class
 from checks.probes.heartbeat import HeartbeatSpec
 from checks.spec import redact
@@ -136,7 +137,7 @@ def options(monitor: Monitor) -> list[tuple[str, str]]:
     except ValueError:  # of a kind that this version does not have
         return []
     said = ("name", "slug", "kind", "description", "runbook", "tags")
-    return [(key.replace("_", " "), _text(value)) for key, value in shown.items() if key not in said]
+    return [(key.replace("_", " "), hidden(_text(value))) for key, value in shown.items() if key not in said]
 
 
 def _text(value: Any) -> str:

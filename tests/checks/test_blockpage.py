@@ -87,8 +87,9 @@ def test_what_is_no_web_answer_is_none():
 
 def test_a_blocked_probe_is_degraded_and_says_by_whom():
     with Target(answers(CHALLENGE, "403 Forbidden", ("Server: cloudflare", "cf-mitigated: challenge"))) as target:
-        result = probe_once(url=target.url())
+        result, strict = probe_once(url=target.url()), probe_once(url=target.url(), block_page="down")
     assert (result.outcome, result.failure.reason) == (Outcome.DEGRADED, Reason.BLOCKED)
+    assert (strict.outcome, strict.failure) == (Outcome.DOWN, result.failure)
     assert result.failure.message.startswith("blocked by Cloudflare (challenge page): expected status in 200-299")
     assert (result.failure.expected, result.failure.found) == ("status in 200-299", "403")
 
