@@ -1,23 +1,29 @@
-"""What one probe costs: CPU microseconds, beside the floor of a bare protocol that asks the same server.
+"""What one probe costs: CPU microseconds, beside the floors of bare protocols that ask the same servers.
 
-Run it as `.venv/bin/python benchmarks/probes.py [seconds]`. The server is a process of its own; CPU is user and system time of
-this process. Each row is measured in turn, three times, and the least is printed: noise only ever adds.
+    python benchmarks/probes.py [seconds]
+
+The servers are processes of their own; CPU is user and system time of this process. The rows take turns, a quarter of
+a second each, and the least is printed: noise only ever adds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import resource
-import subprocess
+import ssl
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import trustme
 import uvloop
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import rig
 
 from checks.network import Resources
 from checks.probe import ProbeContext, run
@@ -25,7 +31,10 @@ from checks.probes import KINDS, parse_spec
 from checks.result import Outcome
 
 CONCURRENCY = 20
+TURN = 0.25  # seconds
 REQUEST = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
+
+Once = Callable[[], Awaitable[None]]
 
 
 class Floor(asyncio.Protocol):
@@ -48,82 +57,93 @@ class Floor(asyncio.Protocol):
             self.done.set_exception(exc or ConnectionError("closed"))
 
 
-async def floor(port: int) -> None:
-    _, protocol = await asyncio.get_running_loop().create_connection(Floor, "127.0.0.1", port)
-    assert (await protocol.done).startswith(b"HTTP/1.1 200")
+def floor(port: int, context: ssl.SSLContext | None = None) -> Once:
+    async def once() -> None:
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.create_connection(Floor, "127.0.0.1", port, ssl=context)
+        assert (await protocol.done).startswith(b"HTTP/1.1 200")
+
+    return once
 
 
-def probing(resources: Resources, **options) -> Callable[[int], Awaitable[None]]:
-    """A probe with these options, `{port}` filled in; its specification is parsed once, as workers do."""
-    known = {}
+def probing(resources: Resources, **options) -> Once:
+    """A probe with these options; its specification is parsed once, as workers do."""
+    spec = parse_spec({"name": "benchmark", **options})
 
-    async def once(port: int) -> None:
-        spec = known.get(port)
-        if spec is None:
-            filled = {
-                name: value.format(port=port) if isinstance(value, str) else value for name, value in options.items()
-            }
-            spec = known[port] = parse_spec({"name": "benchmark", **filled})
+    async def once() -> None:
         result = await run(KINDS[spec.kind], spec, ProbeContext(resources=resources))
         assert result.outcome is Outcome.UP, result
 
     return once
 
 
-async def cost(work: Callable[[int], Awaitable[None]], port: int, seconds: float) -> tuple[float, int]:
-    """CPU microseconds a call, and how many calls there were."""
+async def cost(work: Once, seconds: float) -> float:
+    """CPU microseconds a call."""
     count, until = 0, time.monotonic() + seconds
 
     async def repeat() -> None:
         nonlocal count
         while time.monotonic() < until:
-            await work(port)
+            await work()
             count += 1
 
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    before = time.process_time()
     await asyncio.gather(*(repeat() for _ in range(CONCURRENCY)))
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return used / count * 1e6, count
+    return (time.process_time() - before) / count * 1e6
 
 
-async def measure(port: int, seconds: float) -> None:
+@dataclass(frozen=True)
+class Row:
+    """One line of the table, held against the floor of its sort."""
+
+    name: str
+    work: Once
+    floor: str = ""
+
+
+def rows(port: int, tls_port: int, ca: trustme.CA, resources: Resources) -> list[Row]:
+    plain, secured = f"http://127.0.0.1:{port}/", f"https://127.0.0.1:{tls_port}/"
+    trusting = ssl.create_default_context()
+    ca.configure_trust(trusting)
+    expect = ["status in 200-299", 'json $.status == "ok"', "latency < 30s"]
+    clear, over_tls = "floor: a bare protocol", "floor: a bare protocol over TLS"
+    return [
+        Row(clear, floor(port)),
+        Row("http", probing(resources, kind="http", url=plain), clear),
+        Row("http, by name", probing(resources, kind="http", url=plain.replace("127.0.0.1", "localhost")), clear),
+        Row("http, three expectations", probing(resources, kind="http", url=plain, expect=expect), clear),
+        Row("tcp", probing(resources, kind="tcp", address=f"127.0.0.1:{port}"), clear),
+        Row(over_tls, floor(tls_port, trusting)),
+        Row("http over TLS", probing(resources, kind="http", url=secured, ca=ca.cert_pem.bytes().decode()), over_tls),
+    ]
+
+
+async def measure(port: int, tls_port: int, ca: trustme.CA, seconds: float) -> None:
     resources = Resources.open()
-    rows = {
-        "floor: a bare protocol": floor,
-        "http, no expectation": probing(resources, kind="http", url="http://127.0.0.1:{port}/"),
-        "http, by name": probing(resources, kind="http", url="http://localhost:{port}/"),
-        "http, three expectations": probing(
-            resources,
-            kind="http",
-            url="http://127.0.0.1:{port}/",
-            expect=["status in 200-299", 'json $.status == "ok"', "latency < 30s"],
-        ),
-        "tcp": probing(resources, kind="tcp", address="127.0.0.1:{port}"),
-    }
+    table = rows(port, tls_port, ca, resources)
+    least = {row.name: float("inf") for row in table}
     try:
-        for work in rows.values():
-            await cost(work, port, 0.2)  # warm
-        least = dict.fromkeys(rows, float("inf"))
-        for _ in range(3):
-            for name, work in rows.items():
-                least[name] = min(least[name], (await cost(work, port, seconds))[0])
+        for _ in range(max(2, round(seconds / TURN))):
+            for row in table:
+                least[row.name] = min(least[row.name], await cost(row.work, TURN))
     finally:
         resources.close()
     print(f"{os.cpu_count()} cores, {CONCURRENCY} probes at a time, one process, uvloop")
-    for name, micros in least.items():
-        print(f"{name:<28} {micros:7.0f} us of CPU")
+    for row in table:
+        beside = f"  {least[row.name] / least[row.floor]:.2f} x its floor" if row.floor else ""
+        print(f"{row.name:<32} {least[row.name]:7.0f} us of CPU{beside}")
 
 
 def main(seconds: float) -> None:
-    command = [sys.executable, str(Path(__file__).with_name("loopback.py"))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            uvloop.run(measure(int(server.stdout.readline()), seconds))
-        finally:
-            server.terminate()
+    ca = trustme.CA()
+    certificate = ca.issue_cert("localhost", "127.0.0.1")
+    with tempfile.TemporaryDirectory(prefix="stillup-bench-") as directory:
+        certificate.private_key_pem.write_to_path(str(Path(directory) / "key.pem"))
+        for pem in certificate.cert_chain_pems:
+            pem.write_to_path(str(Path(directory) / "chain.pem"), append=True)
+        with rig.asked() as port, rig.asked("--tls", directory) as tls_port:
+            uvloop.run(measure(port, tls_port, ca, seconds))
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 2.0)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 3.0)
