@@ -257,6 +257,8 @@ class Reader:
         while self._take(_COMMA):
             choices.append(self._read_choice(subject))
         tests = [comparison(subject.type, "in", choice) for choice in choices]
+        if len(tests) == 1 and not negated:
+            return tests[0]
         # Choosing among numbers says nothing about a value that is none.
         numeric = subject.type == "header" and all(isinstance(c, Range) or is_number(c) for c in choices)
 

@@ -38,9 +38,10 @@ class Exchange(Connection):
         self.length: int | None = None  # what Content-Length announced
         self._bodiless = bodiless  # the answer to HEAD has none, whatever it announces
         self._skip_redirect_body = skip_redirect_body
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         # Old servers end lines with a bare LF, and clients have always read them.
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
+        self._version = ""
         self._pieces: list[bytes] = []
         self._received = 0  # bytes of the body
         self._wire_bytes = 0
@@ -54,7 +55,7 @@ class Exchange(Connection):
     @property
     def version(self) -> str:
         """The version of HTTP in which the answer came: 1.1, 2."""
-        return str(self._parser.get_http_version())
+        return self._version
 
     @property
     def body(self) -> bytes:
@@ -74,13 +75,16 @@ class Exchange(Connection):
         """Send the request and read the answer to its end. Raises ProbeFailure, and OSError where the connection broke."""
         self.send(request.wire)
         self.start()
-        await self._done
+        try:
+            await self._done
+        finally:
+            self._parser = None  # it holds methods of ours: a circle, left to the collector by every probe
 
     # What arrives.
 
     def received(self, data: bytes, at_ns: int) -> None:
         """Feed the parser; called by `Connection` with bytes in clear."""
-        if self._finished:
+        if self._finished or self._parser is None:
             return
         if self.watch.phase == "first_byte":
             self.watch.mark("first_byte", "transfer", at_ns)
@@ -159,9 +163,9 @@ class Exchange(Connection):
 
     def on_headers_complete(self) -> None:
         """The empty line after the headers."""
-        if self._finished:
+        if self._finished or self._parser is None:
             return
-        self.status = self._parser.get_status_code()
+        self.status, self._version = self._parser.get_status_code(), self._parser.get_http_version()
         if 100 <= self.status < 200 and self.status != 101:
             self._informational += 1
             if self._informational > MAX_INFORMATIONAL:
@@ -174,7 +178,7 @@ class Exchange(Connection):
         if not 100 <= self.status <= 599:
             self._fail(Reason.PROTOCOL, f"not a valid HTTP answer: its status is {self.status:03d}")
             return
-        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
+        if self._wire_bytes > MAX_HEAD < sum(len(name) + len(value) for name, value in self.headers):
             self._fail(Reason.TOO_LARGE, f"the headers are over {MAX_HEAD // 1024} KiB")
             return
         self._head_done = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from checks import blockpage, clock, expect
+from checks.deadline import Deadline
 from checks.difference import facts_of
 from checks.evidence import secrets_of, without
 from checks.result import OURS, Failure, Observation, Outcome, Phases, Reason, Result
@@ -105,7 +105,7 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
     assert kind.probe is not None  # noqa: S101 - only probed kinds have due times
     started_at, watch, seen = clock.utcnow(), context.stopwatch, context.seen
     try:
-        async with asyncio.timeout(spec.timeout):
+        with Deadline(spec.timeout):
             seen = await kind.probe(spec, context)
     except TimeoutError:
         seen.failure = _timed_out(spec, context)
@@ -121,16 +121,23 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
         seen.failure = replace(seen.failure, message=f"{seen.doing}: {seen.failure.message}")
     seen.complete = seen.complete and (seen.failure is None or seen.failure.reason is Reason.EXPECTATION)
     latency = watch.last_ns - watch.started_ns if seen.complete else None
-    draft = Result(outcome=Outcome.UP, started_at=started_at, latency_ns=latency, phases=watch.phases)
     try:
-        result = judge(spec, seen, draft)
-        if result.failure is not None and not spec.invert and _blames_our_loop(spec, result.failure, context):
-            result = replace(result, outcome=Outcome.UNKNOWN, latency_ns=None, failure=_late(context))
+        outcome, failure = judge(spec, seen, watch.phases, latency)
+        if failure is not None and not spec.invert and _blames_our_loop(spec, failure, context):
+            outcome, failure, latency = Outcome.UNKNOWN, _late(context), None
     except Exception as exc:  # noqa: BLE001 - logged by `_bug`
-        result = replace(draft, outcome=Outcome.UNKNOWN, failure=_bug(spec, exc, watch.phase))
-    if result.outcome is Outcome.UP and not context.explain and not context.remember:
+        outcome, failure = Outcome.UNKNOWN, _bug(spec, exc, watch.phase)
+    result = Result(
+        outcome=outcome,
+        started_at=started_at,
+        latency_ns=latency,
+        phases=watch.phases,
+        failure=failure,
+        evidence=seen.evidence,
+    )
+    if outcome is Outcome.UP and not context.explain and not context.remember:
         return result
-    return _explained(spec, seen, result, remember=result.outcome is Outcome.UP and not context.explain)
+    return _explained(spec, seen, result, remember=outcome is Outcome.UP and not context.explain)
 
 
 def _bug(spec: ProbedSpec, exc: Exception, phase: str) -> Failure:
@@ -223,34 +230,28 @@ def from_os_error(exc: OSError, phase: str) -> Failure:
     return Failure(reason=reason, message=message, phase=phase)
 
 
-def judge(spec: ProbedSpec, seen: Observation, draft: Result) -> Result:
-    """The result with its outcome: our fault, the target's failure, a missed expectation, a missed `degraded` line."""
-    outcome, failure = Outcome.UP, seen.failure
+def judge(
+    spec: ProbedSpec, seen: Observation, phases: Phases, latency_ns: int | None
+) -> tuple[Outcome, Failure | None]:
+    """The verdict and its cause: our fault, the target's failure, a missed expectation, a missed `degraded` line."""
+    failure = seen.failure
     if failure is not None and failure.reason in OURS:
-        outcome = Outcome.UNKNOWN
-    else:
-        facts = {**seen.facts, **{p: ns / 1e9 for p, ns in draft.phases.as_dict().items()}}
-        if draft.latency_ns is not None:
-            facts["latency"] = draft.latency_ns / 1e9
-        failure = failure or expect.first_unmet(spec.expect or spec.default_expect, spec.subjects, facts)
-        outcome = Outcome.DOWN if failure else Outcome.UP
-        if spec.invert:
-            outcome, failure = _inverted(failure)
-        elif failure is not None and failure.reason is Reason.EXPECTATION and (page := blockpage.of(seen.facts)):
+        return Outcome.UNKNOWN, failure
+    facts = seen.facts | phases.in_seconds()
+    if latency_ns is not None:
+        facts["latency"] = latency_ns / 1e9
+    failure = failure or expect.first_unmet(spec.expect or spec.default_expect, spec.subjects, facts)
+    if spec.invert:
+        return _inverted(failure)
+    if failure is not None:
+        if failure.reason is Reason.EXPECTATION and (page := blockpage.of(seen.facts)):
+            message = f"blocked by {page}: {failure.message}"
             outcome = Outcome(getattr(spec, "block_page", "degraded"))
-            failure = replace(failure, reason=Reason.BLOCKED, message=f"blocked by {page}: {failure.message}")
-        if outcome is Outcome.UP and not spec.invert:
-            lines = spec.degraded if spec.expect or spec.degraded else spec.default_degraded
-            failure = expect.first_unmet(lines, spec.subjects, facts)
-            outcome = Outcome.DEGRADED if failure else Outcome.UP
-    return Result(
-        outcome=outcome,
-        started_at=draft.started_at,
-        latency_ns=draft.latency_ns,
-        phases=draft.phases,
-        failure=failure,
-        evidence=seen.evidence,
-    )
+            return outcome, replace(failure, reason=Reason.BLOCKED, message=message)
+        return Outcome.DOWN, failure
+    lines = spec.degraded if spec.expect or spec.degraded else spec.default_degraded
+    failure = expect.first_unmet(lines, spec.subjects, facts)
+    return Outcome.DEGRADED if failure else Outcome.UP, failure
 
 
 def _inverted(failure: Failure | None) -> tuple[Outcome, Failure | None]:

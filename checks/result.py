@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 
@@ -77,6 +78,7 @@ OURS = frozenset(
 )
 
 PHASES = ("dns", "connect", "tls", "first_byte", "transfer", "other")
+_values = attrgetter(*PHASES)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,6 +99,10 @@ class Phases:
     def add(self, phase: str, nanoseconds: int) -> None:
         """Add to one phase: a redirect's hops add up."""
         setattr(self, phase, (getattr(self, phase) or 0) + nanoseconds)
+
+    def in_seconds(self) -> dict[str, float]:
+        """The phases that happened, by name, in seconds."""
+        return {name: value / 1e9 for name, value in zip(PHASES, _values(self), strict=True) if value is not None}
 
     def as_dict(self) -> dict[str, int]:
         """The phases that happened, by name, in nanoseconds."""
