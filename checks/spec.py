@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from inspect import isclass
+from itertools import zip_longest
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import (
@@ -273,6 +274,63 @@ def unseal(model: type[BaseModel], data: Mapping[str, Any], decrypt: Callable[[s
 def redact(model: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
     """`data` as it may be shown: every secret option replaced by dots."""
     return _map_secrets(model, data, lambda _: REDACTED)
+
+
+def keep_secrets(model: type[BaseModel], data: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """`data`, where dots stand for a secret, with what `before` has in that place; models in a list go by their name.
+
+    Dots that stand for nothing stay; `stands_for_nothing` finds them.
+    """
+    out = dict(data)
+    for name, several, inner in _secret_places(model):
+        if name not in out:
+            continue
+        value, old = out[name], before.get(name)
+        if several and isinstance(value, Mapping):
+            olds = old if isinstance(old, Mapping) else {}
+            out[name] = {key: _kept(inner, part, olds.get(key)) for key, part in value.items()}
+        elif isinstance(value, list):
+            out[name] = keep_rows(inner, value, old)
+        else:
+            out[name] = _kept(inner, value, old)
+    return out
+
+
+def _kept(model: type[BaseModel] | None, value: Any, before: Any) -> Any:
+    if model is None:
+        return before if value == REDACTED and before is not None else value
+    if not isinstance(value, Mapping):
+        return value
+    return keep_secrets(model, value, before if isinstance(before, Mapping) else {})
+
+
+def keep_rows(model: type[BaseModel] | None, rows: list[Any], before: Any) -> list[Any]:
+    """`keep_secrets` for a list. One that was renamed is that in its place, where nobody else has the old name."""
+    olds = before if isinstance(before, list) else []
+    by_name = {_name_of(row): row for row in olds}
+    taken = {_name_of(row) for row in rows} - {None}
+    kept = []
+    for row, same in zip_longest(rows, olds[: len(rows)]):
+        in_place = None if _name_of(same) in taken else same
+        kept.append(_kept(model, row, by_name.get(_name_of(row), in_place) if _name_of(row) else same))
+    return kept
+
+
+def _name_of(row: Any) -> Any:
+    return row.get("name") if isinstance(row, Mapping) else None
+
+
+def stands_for_nothing(model: type[BaseModel], data: Mapping[str, Any]) -> bool:
+    """Whether dots stand where a secret should."""
+    found = False
+
+    def look(value: Any) -> Any:
+        nonlocal found
+        found = found or value == REDACTED
+        return value
+
+    _map_secrets(model, data, look)
+    return found
 
 
 def secret_options(model: type[BaseModel]) -> tuple[str, ...]:

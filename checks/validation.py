@@ -55,7 +55,7 @@ class _Error:
 
     def problems(self) -> list[Problem]:
         """What to tell."""
-        if self.node.broken:
+        if self.node.broken or self._counts_what_is_wrong():
             return []
         if self.key is not None:
             return [self.node.missing(self.key, "is required")]
@@ -66,6 +66,11 @@ class _Error:
         if self.of_key:
             return [self.node.key_problem(self._expected())]
         return [self.node.problem(f"{self._expected()}; found {self._found()}")]
+
+    def _counts_what_is_wrong(self) -> bool:
+        """Whether a list is said to be too short only because some of its items are wrong, which is told of them."""
+        shortest = self.allowed.shortest if self.allowed is not None else None
+        return self.kind == "too_short" and shortest is not None and len(self.input) >= shortest
 
     def _unknown_key(self) -> Problem:
         parent = find(self.model, self.path[:-1])

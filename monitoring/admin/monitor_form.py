@@ -83,16 +83,28 @@ class MonitorForm(ModelForm):
 
     def _report(self, problems: ValidationError) -> None:
         names = [option.name for option in self.options]
+        told: set[tuple[str | None, str]] = set()
         for problem in problems.errors(include_url=False, include_input=False):
             location = [str(part) for part in problem["loc"]]
             message = problem["msg"].removeprefix("Value error, ")
             if not location and message.partition(":")[0] in names:
                 location, message = [message.partition(":")[0]], message.partition(":")[2].strip()
             field = _field_of(location, names)
-            if field is not None and field in self.errors:
+            place, where = _place_of(location[1:])
+            if field is not None and field in self.errors and (not place or (field, place) in told):
                 continue  # the branches of a union say the same in other words
-            line = next((int(part) for part in location[1:] if part.isdigit()), None)
-            self.add_error(field, message if line is None else f"line {line + 1}: {message}")
+            told.add((field, place))
+            self.add_error(field, f"{where}: {message}" if where else message)
+
+
+def _place_of(inside: list[str]) -> tuple[str, str]:
+    """Where in a field something is: for machines, and in words. An entry of a list is a line, or has options itself."""
+    number = next((index for index, part in enumerate(inside) if part.isdigit()), None)
+    if number is None:
+        return "", ""
+    entry, option = int(inside[number]) + 1, inside[number + 1 : number + 2]
+    words = f"entry {entry}, {option[0]}" if option else f"line {entry}"
+    return ".".join(inside[: number + 2]), words
 
 
 def _field_of(location: list[str], names: list[str]) -> str | None:

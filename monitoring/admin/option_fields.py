@@ -17,8 +17,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from unfold import widgets
 
+from checks.document import read
 from checks.options import Option, options
-from checks.spec import REDACTED, is_multiline, is_verbatim
+from checks.spec import REDACTED, has_secrets, is_multiline, is_verbatim, keep_rows, redact, stands_for_nothing
+from monitoring.config.writing import as_yaml
 
 SEPARATOR = "__"  # between an option and an option inside it: schedule__cron
 CLEAR = "clear" + SEPARATOR  # before a secret's name: the box that removes it
@@ -34,11 +36,40 @@ class OptionField:
     show: Callable[[Any], Any]
     read: Callable[[Any], Any]
     secret: bool = False
+    model: type[BaseModel] | None = None  # of the entries, where each has options of its own
 
     @property
     def name(self) -> str:
         """The name of its form field."""
         return SEPARATOR.join(self.path)
+
+
+class RowsField(forms.CharField):
+    """A list of entries that have options of their own, in YAML. What is wrong with the YAML is told with its line."""
+
+    def __init__(self, model: type[BaseModel], **kwargs: Any) -> None:
+        super().__init__(strip=False, **kwargs)
+        self.model = model
+
+    def shown(self, rows: list[dict[str, Any]]) -> str:
+        """The entries as short as they can be said, secrets as dots."""
+        short = [self.model.model_validate(row).model_dump(mode="json", exclude_defaults=True) for row in rows]
+        return as_yaml([redact(self.model, row) for row in short]) if short else ""
+
+    def clean(self, value: Any) -> Any:
+        """The entries as a document would write them; None where there are none."""
+        text = super().clean(value).replace("\r\n", "\n")
+        if not text.strip():
+            return None
+        root, problems = read(text.replace("${", "$${"), env={})  # variables are for files
+        if problems or root is None:
+            raise forms.ValidationError([f"line {p.line}, column {p.column}: {p.message}" for p in problems])
+        rows = root.plain()
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise forms.ValidationError(
+                "expected a list, each entry after a hyphen and with its options as name: value"
+            )
+        return rows
 
 
 def fields_of(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[OptionField]:
@@ -68,6 +99,13 @@ def _field(path: tuple[str, ...], option: Option, info: FieldInfo) -> OptionFiel
             words["help_text"] += " One a line, as in Name: value."
             field = forms.CharField(widget=_textarea(4), **words)
             return OptionField(path=path, field=field, show=_pairs, read=_mapping, secret=secret)
+        case "list" if option.value.item is not None and option.value.item.model is not None:
+            model = option.value.item.model
+            words["help_text"] += f" In YAML, as in the configuration file: a list of {', '.join(options(model))}."
+            rows = RowsField(model, widget=_textarea(16), **words)
+            return OptionField(
+                path=path, field=rows, show=rows.shown, read=_unless_empty, secret=has_secrets(model), model=model
+            )
         case "list":
             words["help_text"] += "" if "a line" in option.help else " One a line."
             field = forms.CharField(widget=_textarea(4), **words)
@@ -173,7 +211,9 @@ def document(fields: list[OptionField], cleaned: Mapping[str, Any], before: Mapp
     for option in fields:
         given = cleaned.get(option.name)
         value = None if given is None else option.read(given)
-        if option.secret:
+        if option.model is not None:
+            value = _rows_kept(option, option.model, value, before)
+        elif option.secret:
             value = _kept(option, value, before, clear=bool(cleaned.get(CLEAR + option.name)))
         if value is None:
             continue
@@ -182,6 +222,17 @@ def document(fields: list[OptionField], cleaned: Mapping[str, Any], before: Mapp
             place = place.setdefault(name, {})
         place[option.path[-1]] = value
     return data
+
+
+def _rows_kept(
+    option: OptionField, model: type[BaseModel], rows: list[dict[str, Any]] | None, before: Mapping[str, Any]
+) -> list[dict[str, Any]] | None:
+    """The entries with the secrets that were not typed again. Raises ValidationError for dots that stand for none."""
+    name = option.path[0]
+    kept = keep_rows(model, rows, before.get(name)) if rows else None
+    if kept and any(stands_for_nothing(model, row) for row in kept):
+        raise forms.ValidationError({option.name: f"{REDACTED} stands for a secret that is not there: write it"})
+    return kept
 
 
 def _kept(option: OptionField, value: Any, before: Mapping[str, Any], *, clear: bool) -> Any:

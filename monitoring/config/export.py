@@ -6,28 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
-from checks.document import resolve
 from checks.options import options
 from checks.spec import MonitorSpec, slugify
 from monitoring.config.present import as_data, present
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes YAML that `checks.document` reads back as it was: lists indented, doubtful texts quoted."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - PyYAML's
-        super().increase_indent(flow, False)
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else '"' if resolve(text) != text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)
+from monitoring.config.writing import as_yaml
 
 
 def export() -> str:
@@ -39,16 +23,12 @@ def export() -> str:
         items = [kept.item for _, kept in sorted(now[section].items()) if kept.item is not None and not kept.retired]
         if items:
             sections[section] = [_entry(item, names) for item in items]
-    parts = [_dumped({section: entries}) for section, entries in sections.items()]
+    parts = [as_yaml({section: entries}) for section, entries in sections.items()]
     head = "# The configuration as it stands, written by `manage.py export`.\n"
     if names:
         head += "# Secrets are not in it. Set these variables, or each with _FILE to a file that holds it:\n"
         head += "".join(f"#   {name}\n" for name in sorted(names))
     return "\n".join([head, *parts])
-
-
-def _dumped(data: Any) -> str:
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _entry(item: BaseModel, names: set[str]) -> dict[str, Any]:
@@ -62,10 +42,24 @@ def _entry(item: BaseModel, names: set[str]) -> dict[str, Any]:
         prefix = item.slug
     else:
         prefix = str(data.get("name", ""))
-    for name, option in options(type(item)).items():
-        if option.value.secret and data.get(name):
-            data[name] = _variables(data[name], f"{prefix}_{name}", names)
-    return data
+    return _without_secrets(type(item), data, prefix, names)
+
+
+def _without_secrets(model: type[BaseModel], data: dict[str, Any], prefix: str, names: set[str]) -> dict[str, Any]:
+    out = dict(data)
+    for name, option in options(model).items():
+        value = out.get(name)
+        if not value:
+            continue
+        inner = option.value.model or (option.value.item and option.value.item.model)
+        if option.value.secret:
+            out[name] = _variables(value, f"{prefix}_{name}", names)
+        elif inner and isinstance(value, list):
+            rows = [(row.get("name") or number, row) for number, row in enumerate(value, 1)]
+            out[name] = [_without_secrets(inner, row, f"{prefix}_{called}", names) for called, row in rows]
+        elif option.value.model:
+            out[name] = _without_secrets(option.value.model, value, f"{prefix}_{name}", names)
+    return out
 
 
 def _variables(value: Any, name: str, names: set[str]) -> Any:

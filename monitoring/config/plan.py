@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -128,25 +128,24 @@ def _differences(old: BaseModel | None, new: BaseModel) -> Iterator[str]:
     if old is None:
         yield "what is stored can't be read"
         return
-    before = dict(_leaves(old.model_dump(mode="json"), ""))
-    after = dict(_leaves(new.model_dump(mode="json"), ""))
+    before = dict(_leaves(old.model_dump(mode="json"), ()))
+    after = dict(_leaves(new.model_dump(mode="json"), ()))
     for path in dict.fromkeys((*after, *before)):
         if before.get(path) == after.get(path):
             continue
-        name = re.split(r"[.[]", path, maxsplit=1)[0]
-        value = find(type(new), (name,)) or find(type(old), (name,))
+        value = find(type(new), path) or find(type(old), path)
         show = _secret if value is not None and value.secret else _shown
-        yield f"{path}: {show(before.get(path))} → {show(after.get(path))}"
+        yield f"{reduce(join, path, '')}: {show(before.get(path))} → {show(after.get(path))}"
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     """Every value that a line of the plan can show, by its path; a list of texts is one."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, join(path, key))
+            yield from _leaves(inner, (*path, key))
     elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
         for index, inner in enumerate(value):
-            yield from _leaves(inner, join(path, index))
+            yield from _leaves(inner, (*path, index))
     else:
         yield path, value
 

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from checks.evidence import secrets_of, without
-from checks.spec import REDACTED, MonitorSpec, Secret, SecretMark, has_secrets, redact, seal, secrets_in, unseal
+from checks.spec import (
+    REDACTED,
+    MonitorSpec,
+    Secret,
+    SecretMark,
+    has_secrets,
+    keep_secrets,
+    redact,
+    seal,
+    secrets_in,
+    stands_for_nothing,
+    unseal,
+)
 
 
 class Door(BaseModel):
@@ -49,7 +61,7 @@ room = st.fixed_dictionaries(
     {},
     optional={
         "title": st.just("cellar"),
-        "doors": st.lists(door, max_size=3),
+        "doors": st.lists(door, max_size=2, unique_by=lambda made: made["name"]),
         "safe": door,
         "cupboards": st.dictionaries(st.sampled_from(["sealed", "left"]), door),
         "codes": st.lists(secret, min_size=1, max_size=2),
@@ -117,3 +129,20 @@ def test_a_model_knows_whether_it_has_secrets() -> None:
     assert has_secrets(House)
     assert has_secrets(Room)
     assert not has_secrets(MonitorSpec)
+
+
+@given(house)
+def test_dots_stand_for_the_secret_that_was_in_their_place(data: dict[str, Any]) -> None:
+    shown = redact(House, data)
+    assert keep_secrets(House, shown, data) == data
+    assert keep_secrets(House, data, {}) == data
+    assert stands_for_nothing(House, shown) is bool(written(data))
+    assert not stands_for_nothing(House, data)
+
+
+def test_dots_follow_a_name_and_not_a_place() -> None:
+    before = {"rooms": [{"doors": [{"name": "front", "password": "one"}, {"name": "back", "password": "two"}]}]}
+    turned = {"rooms": [{"doors": [{"name": "back", "password": REDACTED}, {"name": "side", "password": REDACTED}]}]}
+    kept = keep_secrets(House, turned, before)["rooms"][0]["doors"]
+    assert [door["password"] for door in kept] == ["two", REDACTED]
+    assert stands_for_nothing(House, {"rooms": [{"doors": kept}]})

@@ -11,7 +11,7 @@ from django.core.management import call_command
 
 from monitoring import publish
 from monitoring.channels import set_url
-from monitoring.config.apply import apply_file, plan_file
+from monitoring.config.apply import Refused, apply_file, plan_file
 from monitoring.config.export import export
 from monitoring.models import AlertRule, AlertRuleChannel, Channel, Component, ComponentGroup, Monitor, StatusPage
 from tests.factories import make_spec
@@ -88,3 +88,41 @@ def test_what_is_retired_is_not_exported(installed: None) -> None:
 
 def test_an_empty_installation_exports_an_empty_file(db: None) -> None:
     assert export() == "# The configuration as it stands, written by `manage.py export`.\n"
+
+
+def test_the_secrets_of_steps_are_variables_named_after_their_step(db: None, tmp_path: Path, monkeypatch: Any) -> None:
+    steps = [
+        {"name": "Sign in", "url": "http://a.example/", "method": "POST", "form": {"password": "hunter2"}},
+        {"name": "Cart", "url": "http://a.example/{{x}}", "headers": {"X-Key": "hunter3"}},
+    ]
+    steps[0]["capture"] = {"x": "json $.x"}
+    publish.change(spec=make_spec(kind="flow", name="Shop", steps=steps))
+    path = tmp_path / "config.yaml"
+    path.write_text(export())
+    assert "hunter" not in path.read_text()
+    monkeypatch.setenv("SHOP_SIGN_IN_FORM_PASSWORD", "hunter2")
+    monkeypatch.setenv("SHOP_CART_HEADERS_X_KEY", "hunter3")
+    assert [(a.verb, a.details) for a in plan_file(path, adopt=True).actions] == [("adopt", ())]
+    monkeypatch.setenv("SHOP_CART_HEADERS_X_KEY", "hunter4")
+    path.write_text(path.read_text().replace("a.example/{{x}}", "b.example/{{x}}"))
+    (action,) = plan_file(path, adopt=True).actions
+    assert action.details == (
+        "steps[1].url: http://a.example/{{x}} → http://b.example/{{x}}",
+        "steps[1].headers.X-Key: •••••• → ••••••",
+    )
+
+
+def test_a_wrong_step_is_told_with_its_place(db: None, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "monitors:\n- name: Shop\n  kind: flow\n  steps:\n  - name: a\n    url: ftp://x\n    expect: [statu == 1]\n"
+        "  - {name: b, ulr: http://a.example/}\n"
+    )
+    with pytest.raises(Refused) as refused:
+        plan_file(path)
+    assert str(refused.value).replace(f"{path}:", "").splitlines() == [
+        "6:10: monitors[0].steps[0].url: begins with ftp://; allowed: http:// and https://",
+        "7:14: monitors[0].steps[0].expect[0]: unknown subject 'statu'; did you mean status?; in 'statu == 1'",
+        "8:5: monitors[0].steps[1].url: is required",
+        "8:15: monitors[0].steps[1].ulr: unknown key 'ulr'; did you mean url?",
+    ]
