@@ -38,10 +38,12 @@ _MECHANISM = re.compile(
 _MEMBER = re.compile(r"(\"[^\"\\]{1,100}\"\s{0,3}:\s{0,3}\")((?:[^\"\\]|\\.)+)", re.DOTALL)
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
+_MARKED = (b"\xef", b"\xff", b"\xfe")
+
 
 def as_utf8(data: bytes, content_type: str) -> bytes:
     """Text in UTF-8, whatever the target encoded it in; the bytes as they are where no encoding of text is named."""
-    codec = next((codec for mark, codec in _MARKS if data.startswith(mark)), "")
+    codec = next((codec for mark, codec in _MARKS if data.startswith(mark)), "") if data[:1] in _MARKED else ""
     if not codec and (named := _CHARSET.search(content_type)) is not None:
         codec = named[1].lower()
     # Only encodings of text: others that Python knows are no charsets, and some are slow beyond measure.

@@ -34,6 +34,7 @@ class Exchange(Connection):
         self.watch = watch
         self.status = 0
         self.headers: Headers = []
+        self._first: dict[bytes, bytes] = {}  # the first header of each lower-case name
         self.cut = False  # the body went on beyond the cap
         self.length: int | None = None  # what Content-Length announced
         self._bodiless = bodiless  # the answer to HEAD has none, whatever it announces
@@ -69,7 +70,7 @@ class Exchange(Connection):
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of this lower-case name."""
-        return next((value for known, value in self.headers if known.lower() == name), None)
+        return self._first.get(name)
 
     async def run(self, request: Request) -> None:
         """Send the request and read the answer to its end. Raises ProbeFailure, and OSError where the connection broke."""
@@ -156,6 +157,7 @@ class Exchange(Connection):
             self._fail(Reason.TOO_LARGE, f"the answer has more than {MAX_HEADERS} headers")
             return
         lower = name.lower()
+        self._first.setdefault(lower, value)
         if lower == b"content-length" and value.isdigit():
             self.length = int(value[:19])
         elif lower == b"transfer-encoding" and b"chunked" in value.lower():
@@ -173,6 +175,7 @@ class Exchange(Connection):
                     Reason.PROTOCOL, f"more than {MAX_INFORMATIONAL} informational answers (status {self.status})"
                 )
             self.headers.clear()
+            self._first.clear()
             self.length, self._chunked = None, False
             return
         if not 100 <= self.status <= 599:

@@ -195,6 +195,7 @@ class Http2Exchange(Exchange):
                 return
             else:
                 self.headers.append((name, value))
+                self._first.setdefault(name, value)
         length = self.header(b"content-length")
         if length is not None and length.isdigit():
             self.length = int(length[:19])
