@@ -207,9 +207,15 @@ async def _through(context: ProbeContext, host: str, port: int, route: Route, wa
 
 async def _addresses(context: ProbeContext, host: str, route: Route) -> tuple[Addresses, Later | None]:
     """The addresses of a host that may be dialled, at least one, and those that may come late. Raises ProbeFailure."""
-    if route.resolver is None or literal(host):
+    if literal(host):
         return await own_addresses(context, host, route.family), None
-    return await context.resources.names.resolve(context, route.resolver, host, route.family)  # type: ignore[no-any-return]  # by Names
+    later: Later | None = None
+    if route.resolver is None:
+        addresses = await own_addresses(context, host, route.family)
+    else:
+        addresses, later = await context.resources.names.resolve(context, route.resolver, host, route.family)
+    context.seen.evidence["addresses"] = addresses  # for whoever looks why none of them answered
+    return addresses, later
 
 
 def _forget(context: ProbeContext, host: str, route: Route) -> None:

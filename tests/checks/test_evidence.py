@@ -14,7 +14,7 @@ from checks.evidence import as_utf8, excerpt, hidden, secrets_of, shown_headers,
 from checks.result import Reason
 from tests.factories import make_spec
 from tests.probing import probe_once
-from tests.servers import Target, answer, by_path
+from tests.servers import Target, answer, by_path, closed_port
 
 
 def test_an_excerpt_is_printable_and_short():
@@ -116,3 +116,9 @@ def test_no_text_makes_the_search_for_secrets_slow(text):
     began = time.perf_counter()
     hidden(text)
     assert time.perf_counter() - began < 0.1
+
+
+def test_a_refused_connection_says_which_addresses_were_tried():
+    result = probe_once(url=f"http://localhost:{closed_port()}/")
+    assert result.failure.reason is Reason.REFUSED
+    assert "127.0.0.1" in result.evidence["addresses"]
