@@ -41,7 +41,7 @@ def verdicts(spec: ProbedSpec, seen: Observation, result: Result) -> list[Verdic
     found: list[Verdict] = []
     kinds: tuple[tuple[Literal["down", "degraded"], tuple[str, ...]], ...] = (
         ("down", spec.expect or spec.default_expect),
-        ("degraded", spec.degraded or spec.default_degraded),
+        ("degraded", spec.degraded if spec.expect or spec.degraded else spec.default_degraded),
     )
     for decides, lines in kinds:
         for line in lines:
