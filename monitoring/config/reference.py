@@ -179,9 +179,8 @@ def _subjects(spec: type[MonitorSpec]) -> Iterator[str]:
 
 
 def _written(subject: Subject) -> str:
-    return (
-        f"{subject.name} {'PATH' if subject.argument == 'jsonpath' else 'NAME'}" if subject.argument else subject.name
-    )
+    argument = {"jsonpath": " PATH", "xpath": " XPATH", "name": " NAME", "cookie": " NAME", None: ""}[subject.argument]
+    return f"{subject.name}{argument}"
 
 
 def _operators() -> Iterator[str]:
@@ -262,7 +261,10 @@ what was found: `expected json $.queue < 100, got 143`.
   {expect_reader.MAX_PATTERN} characters. They find anywhere; `^` and `$` bind them. Their backslashes are their own.
 * **JSONPath** is RFC 9535. Where a path selects several values, each has to meet the line. `..` may stand in it once.
   A path with `..`, `*`, a slice or a filter searches documents of up to {jsonpath.MAX_VALUES:,} values.
-* **Headers** of one name are one text, joined by `, `. Names have no case.
+* **XPath** is version 1.0. Where a path selects several values, each has to meet the line. `//` may stand in it once, a
+  predicate looks at what is below its own element (`xml //queue[name = "mail"]/@size < 100`), and names are without
+  namespaces.
+* **Headers** of one name are one text, joined by `, `. Names have no case; those of cookies do.
 * `certificate` is the time left: `certificate > 14d`.
 """
 

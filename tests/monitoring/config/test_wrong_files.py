@@ -126,8 +126,9 @@ WRONG: dict[str, str] = {
     "password; use the options username and password",
     f"monitors:\n  - {{name: x, kind: http, url: 'http://a/{'x' * 3000}'}}\n": "2:32: monitors[0].url: expected 1 to "
     f"2,000 characters, and this has 3,009; found 'http://a/{'x' * 51}…'",
-    f"{HTTP}method: GTE\n": "5:13: monitors[0].method: expected one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, "
-    "probably GET; found 'GTE'",
+    f"{HTTP}method: G T\n": "5:13: monitors[0].method: 'G T' is no method; allowed: letters, digits and "
+    "!#$%&'*+.^_`|~-, as in GET",
+    f"{HTTP}http_version: ayn\n": "5:19: monitors[0].http_version: expected one of 1.1, 2, any, probably any; found 'ayn'",
     f"{HTTP}headers: X-A\n": f"5:14: monitors[0].headers: {A_MAPPING}; found a secret",
     f"{HTTP}headers: {{X-A: 5}}\n": "5:20: monitors[0].headers.X-A: expected text, so quote it; found a secret",
     f"{HTTP}headers: {{'X A': b}}\n": "5:15: monitors[0].headers.X A: is no header name: it has ' ' at position 2; "
