@@ -185,3 +185,22 @@ def test_the_phases_of_a_stopwatch_follow_each_other():
 
 def test_an_error_without_a_number_is_the_targets():
     assert from_os_error(OSError("odd"), "connect").reason is Reason.UNREACHABLE
+
+
+def test_of_a_good_answer_a_few_facts_are_kept_where_that_is_asked_for():
+    def answer(status):
+        async def probe(spec, context):
+            context.seen.explain = lambda: pytest.fail("nobody asked for the evidence")
+            return await reports(status=status, size=5, headers=[(b"Server", b"nginx")])(spec, context)
+
+        return probe
+
+    assert run_with(answer(200)).facts is None
+    kept = run_with(answer(200), remember=True)
+    assert (kept.outcome, kept.evidence) == (Outcome.UP, {})
+    assert kept.facts == {"status": 200, "size": 5, "server": "nginx"}
+
+
+def test_a_bad_answer_brings_its_facts_along():
+    assert run_with(reports(status=500, size=5)).facts == {"status": 500, "size": 5}
+    assert run_with(raises(ConnectionRefusedError(errno.ECONNREFUSED, "refused"))).facts == {}

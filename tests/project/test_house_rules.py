@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from checks.probes import KINDS
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("checks", "monitoring")
 LONGEST = 400  # lines of a file
@@ -48,7 +50,7 @@ def test_no_file_is_longer_than_a_person_reads_at_once() -> None:
 
 def test_nobody_asks_which_kind_a_monitor_is() -> None:
     paths = [path for path in sources() if "probes" not in path.parts]
-    kinds = "http|tcp|heartbeat"
+    kinds = "|".join(KINDS)
     assert list(lines_with(rf"\bkind\s*(==|!=|in)\s*[(\[{{]?\s*[\"']({kinds})[\"']", paths)) == []
 
 
