@@ -338,6 +338,11 @@ def secret_options(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(name for name, _, inner in _secret_places(model) if inner is None)
 
 
+_TELLS_NOTHING = frozenset(
+    {"accept", "accept-language", "accept-encoding", "cache-control", "content-type", "user-agent"}
+)
+
+
 def has_secrets(model: type[BaseModel]) -> bool:
     """Whether any of its options is a secret, or is made of models that have some."""
     return bool(_secret_places(model))
@@ -347,8 +352,9 @@ def secrets_in(spec: BaseModel) -> Iterator[tuple[BaseModel, str]]:
     """Every secret of a specification in clear, with the model that has it: the specification or one inside it."""
     for name, several, inner in _secret_places(type(spec)):
         value = getattr(spec, name)
-        parts = value.values() if several else value if isinstance(value, tuple) else (value,)
-        for part in parts:
+        if several:  # "Accept: text/html" is kept with its like, but hiding it would spoil what is shown
+            value = tuple(part for key, part in value.items() if key.lower() not in _TELLS_NOTHING)
+        for part in value if isinstance(value, tuple) else (value,):
             if inner is None and part:
                 yield spec, str(part)
             elif isinstance(part, BaseModel):

@@ -52,7 +52,7 @@ _OPERANDS = {
     "bytes": "a string in double quotes",
     "list": "a string in double quotes",
     "flag": "true or false",
-    "header": "a string in double quotes; a number, and the header is read as one",
+    "header": "a string in double quotes; a number, and the text is read as one",
     "json": "a string in double quotes, a number, true, false or null",
 }
 

@@ -53,6 +53,14 @@ def test_the_users_own_content_type_stands():
     assert "content-type: application/vnd.api+json\r\n" in head
 
 
+def test_what_a_header_asks_for_is_no_secret_in_the_evidence():
+    headers = {"Accept": "application/json", "X-Key": "s3cret-key"}
+    with Target(answers(b'"s3cret-key"', headers=("Content-Type: application/json",))) as target:
+        result = probe_once(url=target.url(), headers=headers, explain=True)
+    assert ["Content-Type", "application/json"] in result.evidence["headers"]
+    assert "s3cret-key" not in repr(result)
+
+
 @pytest.mark.parametrize(("written", "arrives"), [("get", "GET"), ("PROPFIND", "PROPFIND"), ("M-Search", "M-Search")])
 def test_any_method_is_sent(written, arrives):
     head, _ = sent(method=written)
