@@ -14,7 +14,7 @@ from typing import Any
 from checks.environment import read_choice
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_CHATTY = ("alembic", "apprise", "apscheduler", "asyncio", "httpcore", "httpx")
+_CHATTY = ("alembic", "apprise", "apscheduler", "asyncio", "asyncssh", "httpcore", "httpx")
 
 # Line breaks would forge an event, other control characters would drive a terminal.
 _ESCAPES = {

@@ -153,7 +153,10 @@ class Imap(Mail):
         offered = [word.upper() for word in capabilities]
         if "AUTH=PLAIN" in offered:
             said = await self._ask("AUTHENTICATE PLAIN", "the login", plain(username, password))
-        elif "LOGINDISABLED" not in offered and (username + password).isascii():
+        elif "LOGINDISABLED" not in offered:
+            if not (username + password).isascii():
+                message = "the server offers only LOGIN, and that takes nothing but ASCII"
+                raise ProbeFailure(Failure(reason=Reason.AUTHENTICATION, message=message))
             said = await self._ask(f"LOGIN {_quoted(username)} {_quoted(password)}", "the login")
         else:
             raise _no_login([word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")])

@@ -1,4 +1,4 @@
-"""A login by SSH through asyncssh, over a socket that we connected. Needs the extra `ssh`.
+"""A login by SSH through asyncssh, over a connection that we dialled. Needs the extra `ssh`.
 
 Nothing of the machine's own takes part: no configuration, no keys, no agent, no known hosts. The host's key is judged
 by its fingerprint before any credential is sent.
@@ -8,27 +8,69 @@ from __future__ import annotations
 
 import asyncio
 import signal as signals
-import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncssh
 
-from checks import clock
+from checks.connection import Connection
 from checks.dialogue import spoken
 from checks.probe import ProbeFailure, Stopwatch
 from checks.result import Failure, Reason
 
 MAX_OUTPUT = 65536  # bytes of output, and as many of errors
 WINDOW = 32768  # bytes that the server may send unasked
+_HOST = "host"  # who that is decides its key, and asyncssh is told no more
+_KEYS = "-*cert*"  # of hosts: all but certificates, for a fingerprint is that of a key
+
+
+class Passage(Connection):
+    """A connection as asyncssh sees it: the tunnel that it asks for a transport, and that transport.
+
+    Asyncssh can be given a socket, but event loops close one that they were given and could not use up, and so would
+    we: the number might be another's by then.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last_ns = 0  # when the last byte came
+        self._ssh: asyncssh.SSHClientConnection | None = None
+
+    async def create_connection(
+        self, make: Callable[[], asyncssh.SSHClientConnection], _host: str, _port: int
+    ) -> tuple[None, asyncssh.SSHClientConnection]:
+        """Asyncssh's: lead its protocol to the target."""
+        self._ssh = make()
+        self._ssh.connection_made(self)  # type: ignore[arg-type]  # as much of a transport as it uses
+        self.start()
+        return None, self._ssh
+
+    def write(self, data: bytes) -> None:
+        """Asyncssh's: send these bytes."""
+        self.send(data)
+
+    def get_extra_info(self, _name: str, default: Any = None) -> Any:
+        """Asyncssh's: nothing that it could reach around us by."""
+        return default
+
+    def received(self, data: bytes, at_ns: int) -> None:
+        """Bytes for asyncssh."""
+        self.last_ns = at_ns
+        if self._ssh is not None:
+            self._ssh.data_received(data)
+
+    def ended(self, exc: Exception | None) -> None:
+        """Nothing more comes."""
+        if self._ssh is not None:
+            self._ssh.connection_lost(exc)
 
 
 class Visitor(asyncssh.SSHClient):
     """Our side of a connection: goes on only where the host's key is the pinned one."""
 
-    def __init__(self, pinned: str, watch: Stopwatch) -> None:
-        self._pinned, self._watch = pinned, watch
+    def __init__(self, passage: Passage, pinned: str, watch: Stopwatch) -> None:
+        self.passage, self._pinned, self._watch = passage, pinned, watch
         self._connection: asyncssh.SSHClientConnection | None = None
         self.host_key = ""  # the fingerprint of the key that the host showed
 
@@ -50,7 +92,7 @@ class Visitor(asyncssh.SSHClient):
     def see(self, key: asyncssh.SSHKey | None) -> None:
         """Note the host's key; the first byte that counts is its last one."""
         if self._watch.phase == "first_byte":
-            self._watch.mark("first_byte", "transfer")
+            self._watch.mark("first_byte", "transfer", self.passage.last_ns)
         self.host_key = key.get_fingerprint() if key is not None else ""
 
     def problem(self) -> ProbeFailure | None:
@@ -67,7 +109,7 @@ class Run(asyncssh.SSHClientSession[bytes]):
     def __init__(self) -> None:
         self.output, self.errors = bytearray(), bytearray()
         self.exit_status: int | None = None
-        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()  # resolves to when it was
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """Asyncssh's: a piece of the output, or of the errors."""
@@ -93,52 +135,37 @@ class Run(asyncssh.SSHClientSession[bytes]):
         if exc is not None:
             self.ended.set_exception(_failure_of(exc) if isinstance(exc, asyncssh.Error) else exc)
         else:
-            self.ended.set_result(clock.monotonic_ns())
+            self.ended.set_result(None)
 
 
-async def show_key(sock: socket.socket, visitor: Visitor) -> None:
-    """Have the host prove which key it has, and nothing more. The socket is closed at the end."""
+async def show_key(visitor: Visitor) -> None:
+    """Have the host prove which key it has, and nothing more."""
+    tunnel: Any = visitor.passage  # as much of one as asyncssh uses
     try:
-        options = asyncssh.SSHClientConnectionOptions(client_factory=lambda: visitor, **_OURS_ALONE)
         key = await asyncssh.get_server_host_key(
-            sock=sock, config=None, options=options, server_host_key_algs=_OURS_ALONE["server_host_key_algs"]
+            _HOST, tunnel=tunnel, config=None, options=_options(visitor), server_host_key_algs=_KEYS
         )
-        visitor.see(key)
     except asyncssh.Error as exc:
         raise _failure_of(exc) from exc
-    finally:
-        sock.close()
+    visitor.see(key)
     if (problem := visitor.problem()) is not None:
         raise problem
 
 
 @asynccontextmanager
 async def login(
-    sock: socket.socket, visitor: Visitor, *, username: str, password: str, key: str
+    visitor: Visitor, *, username: str, password: str, key: str
 ) -> AsyncIterator[asyncssh.SSHClientConnection]:
-    """A connection with a user logged in. Raises ProbeFailure for whatever the server does not let us do.
-
-    The socket is its own from here on, and closed at the end.
-    """
-    connection: asyncssh.SSHClientConnection | None = None
+    """A connection with a user logged in. Raises ProbeFailure for whatever the server does not let us do."""
+    options = _options(visitor, username, password, key)
     try:
-        options = asyncssh.SSHClientConnectionOptions(
-            client_factory=lambda: visitor,
-            known_hosts=b"",  # none is known: each is shown to the visitor
-            username=username,
-            password=password or None,
-            client_keys=[asyncssh.import_private_key(key)] if key else None,
-            **_OURS_ALONE,
-        )
-        connection = await asyncssh.connect(sock=sock, config=None, options=options)
-        yield connection
+        connection = await asyncssh.connect(_HOST, tunnel=visitor.passage, config=None, options=options)
+        try:
+            yield connection
+        finally:
+            connection.close()
     except asyncssh.Error as exc:
         raise visitor.problem() or _failure_of(exc) from exc
-    finally:
-        if connection is not None:
-            connection.close()
-        else:
-            sock.close()
 
 
 async def run(connection: asyncssh.SSHClientConnection, command: str) -> Run:
@@ -149,15 +176,26 @@ async def run(connection: asyncssh.SSHClientConnection, command: str) -> Run:
     return session
 
 
-_OURS_ALONE: dict[str, Any] = {
-    "config": None,
-    "server_host_key_algs": "-*cert*",
-    "agent_path": None,
-    "gss_kex": False,
-    "gss_auth": False,
-    "x509_trusted_certs": None,
-    "window": WINDOW,
-}
+def _options(
+    visitor: Visitor, username: str = "", password: str = "", key: str = ""
+) -> asyncssh.SSHClientConnectionOptions:
+    try:
+        return asyncssh.SSHClientConnectionOptions(
+            client_factory=lambda: visitor,
+            config=None,
+            known_hosts=b"",  # none is known: each is shown to the visitor
+            server_host_key_algs=_KEYS,
+            username=username,
+            password=password or None,
+            client_keys=[asyncssh.import_private_key(key)] if key else None,
+            agent_path=None,
+            gss_kex=False,
+            gss_auth=False,
+            x509_trusted_certs=None,
+            window=WINDOW,
+        )
+    except ValueError as exc:  # it can't use the key, or finds no name of the user that this process runs as
+        raise _failure(Reason.NO_DRIVER, f"asyncssh can't connect from here: {exc}") from exc
 
 
 def _failure(reason: Reason, message: str) -> ProbeFailure:

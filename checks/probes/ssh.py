@@ -15,7 +15,7 @@ from checks.address import parse_host_port
 from checks.dialogue import Dialogue, lines, nonsense, spoken
 from checks.evidence import excerpt
 from checks.expect import Subject
-from checks.network import connect_socket, dial
+from checks.network import dial
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
 from checks.result import Failure, Observation, Reason
 from checks.route import HostPort, ProxiedSpec
@@ -137,29 +137,29 @@ _UP_TO_BANNER = lines(lambda line: line.startswith(b"SSH-"))
 
 async def _visit(spec: SshSpec, context: ProbeContext) -> None:
     try:
-        from checks.ssh_session import Visitor, login, run, show_key  # noqa: PLC0415 - needs the extra
+        from checks.ssh_session import Passage, Visitor, login, run, show_key  # noqa: PLC0415 - needs the extra
     except ModuleNotFoundError as exc:
         raise ProbeFailure(Failure(reason=Reason.NO_DRIVER, message=SSH.missing())) from exc
 
     watch, facts = context.stopwatch, context.seen.facts
-    visitor = Visitor(spec.host_key, watch)
-    sock = await connect_socket(context, *spec.target, spec.route)
+    passage = await dial(context, *spec.target, Passage, route=spec.route)
+    visitor = Visitor(passage, spec.host_key, watch)
     try:
         if not spec.username:
-            await show_key(sock, visitor)
+            await show_key(visitor)
             return
         user = {"username": spec.username, "password": spec.password, "key": spec.key}
-        async with login(sock, visitor, **user) as connection:
-            watch.mark("transfer", "transfer")
+        async with login(visitor, **user) as connection:
             if spec.command:
                 ran = await run(connection, spec.command)
-                watch.mark("transfer", "other", ran.ended.result())
                 facts |= {"output": bytes(ran.output), "errors": bytes(ran.errors)}
                 if ran.exit_status is not None:
                     facts["exit_status"] = ran.exit_status
                 if not spec.expect:
                     context.seen.failure = expect.first_unmet(_SUCCESS, spec.subjects, facts)
+            watch.mark("transfer", "other", passage.last_ns)
     finally:
+        passage.abort()
         facts |= {name: said for name in ("banner", "host_key") if (said := getattr(visitor, name))}
 
 

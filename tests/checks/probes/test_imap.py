@@ -48,6 +48,13 @@ def test_a_password_that_imap_can_not_quote_as_it_stands_arrives_whole():
     assert target.requests[1] == rb's2 LOGIN "eve@example.org" "quo\"te\\d"'
 
 
+def test_a_password_that_imap_can_not_say_is_named():
+    with Target(talks(GREETING, IMAP | {b"CAPABILITY": b"* CAPABILITY IMAP4rev1\r\n%s OK done\r\n"})) as target:
+        result = probe_imap(target.address, tls="none", login_in_clear=True, username="eve", password="pässword")
+    assert result.failure.reason is Reason.AUTHENTICATION
+    assert result.failure.message == "the server offers only LOGIN, and that takes nothing but ASCII"
+
+
 def test_a_session_that_begins_with_a_login_is_greeted_too():
     with Target(talks(b"* PREAUTH welcome back\r\n", IMAP)) as target:
         assert probe_imap(target.address, tls="none", noop=True).outcome is Outcome.UP

@@ -199,6 +199,13 @@ def test_a_connection_that_ends_early_is_down_as_such(options):
     assert probe_ssh(f"127.0.0.1:{closed_port()}", **options).failure.reason is Reason.REFUSED
 
 
+def test_a_worker_without_a_name_says_what_it_lacks(monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: {}["uid 12345"])
+    result = visit()
+    assert (result.outcome, result.failure.reason) == (Outcome.UNKNOWN, Reason.NO_DRIVER)
+    assert "set one of LOGNAME, USER" in result.failure.message
+
+
 def test_only_what_goes_beyond_the_banner_needs_the_extra(monkeypatch):
     monkeypatch.setattr("checks.probe.find_spec", lambda _name: None)
     assert "pip install 'stillup[ssh]'" in SSH.missing(make_spec(kind="ssh", address="a:22", host_key=ANOTHER_KEY))
