@@ -29,6 +29,9 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self.peer = ""  # address and port it is connected to
+        self.opening = b""  # what it says the moment it stands, in clear, where it stands `alone`
+        self.opened = False  # whether it did
+        self.alone = False  # no attempt at another address may stand beside it
         self.made_ns = 0  # when it was established
         self.tls: ssl.SSLObject | None = None
         self.certificate: Certificate | None = None
@@ -138,6 +141,9 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # a stream has no other
         if self._over:
             self.transport.abort()
+        elif self.alone and self.opening:
+            self.opened = True
+            self.send(self.opening)
 
     def data_received(self, data: bytes) -> None:
         """Asyncio's: bytes arrived."""

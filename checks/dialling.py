@@ -77,10 +77,22 @@ async def establish(
 ) -> C:
     """A connection to one of the addresses of a target, its phases marked. Raises ProbeFailure and OSError."""
     host, port = target
-    prepare = make if tls is None else lambda: _to_be_secured(make())
-    connection = await first_to_stand(
-        addresses, lambda address: connect(address, port, prepare), Connection.abort, later
-    )
+    alone = later is None and len(addresses) == 1
+
+    def prepare() -> C:
+        connection = make()
+        if tls is None:
+            connection.alone = alone
+        else:
+            connection.expect_tls()
+        return connection
+
+    if alone:
+        connection = await connect(addresses[0], port, prepare)
+    else:
+        connection = await first_to_stand(
+            addresses, lambda address: connect(address, port, prepare), Connection.abort, later
+        )
     try:
         context.stopwatch.mark("connect", "first_byte" if tls is None else "tls", connection.made_ns)
         context.seen.evidence["address"] = connection.peer
@@ -89,9 +101,4 @@ async def establish(
     except BaseException:
         connection.abort()
         raise
-    return connection
-
-
-def _to_be_secured(connection: C) -> C:
-    connection.expect_tls()
     return connection

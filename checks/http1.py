@@ -74,7 +74,8 @@ class Exchange(Connection):
 
     async def run(self, request: Request) -> None:
         """Send the request and read the answer to its end. Raises ProbeFailure, and OSError where the connection broke."""
-        self.send(request.wire)
+        if not self.opened:
+            self.send(request.wire)
         self.start()
         try:
             await self._done

@@ -179,7 +179,9 @@ async def _ask(context: ProbeContext, request: Request, tls: Tls, route: Route, 
     def make() -> Exchange:
         bodiless, skip = request.method == "HEAD", follow > 0
         if not modern:
-            return Exchange(watch, bodiless=bodiless, skip_redirect_body=skip)
+            exchange = Exchange(watch, bodiless=bodiless, skip_redirect_body=skip)
+            exchange.opening = request.wire
+            return exchange
         return Http2Exchange(watch, bodiless=bodiless, skip_redirect_body=skip, or_older=tls.alpn != HTTP_2)
 
     proxy = route.proxy
