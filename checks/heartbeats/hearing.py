@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from statistics import median
@@ -12,12 +13,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from checks.clock import to_micros
 from checks.heartbeats.addresses import find
-from checks.heartbeats.jobs import Job, jobs_of, lock_jobs, write_jobs
-from checks.heartbeats.runs import Action, Ping, Report, Verdict, hear
+from checks.heartbeats.jobs import Job, jobs_of_codes, jobs_of_monitors, write_jobs
+from checks.heartbeats.runs import Action, Address, Heard, Ping, Report, Verdict, hear
 from checks.result import Outcome
 from checks.status import Cause
-from checks.store import schema, writer
+from checks.store import bulk, schema, writer
 from checks.store.states import lock_monitors
 from checks.store.writer import Written
 
@@ -26,11 +28,21 @@ BURST = 10.0
 PER_SECOND = 5 / 60
 
 
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A change of a job's vote: what was known then, and the evidence of the transition that it makes."""
+
+    job: Job
+    heard: Heard
+    evidence: dict[str, Any]
+
+
 class _Batch:
-    """What the pings of one transaction come to."""
+    """What the pings of one transaction come to, before anything of it is written."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.moves: list[_Move] = []  # in the order in which they happened
         self._latest: dict[tuple[UUID, str], dict[str, Any]] = {}  # of `rows`, by monitor and action
         self._counted: dict[tuple[UUID, str], dict[str, Any]] = {}  # what is counted on rows of before
 
@@ -59,61 +71,102 @@ class _Batch:
             if conn.execute(more.values(count=c.count + row["count"], last_at=row["last_at"])).rowcount == 0:
                 self.rows.append(row)
         if self.rows:
-            conn.execute(schema.ping.insert(), self.rows)
+            bulk.insert(conn, "ping", _PING, [_values(row) for row in self.rows])
 
 
 def hear_all(conn: sa.Connection, pings: Sequence[Ping], now: datetime) -> tuple[list[Verdict], list[Written]]:
     """Store pings in the order of their arrival; what became of each, and what changed by them.
 
     One that is paused keeps its pings and stays paused. Two changes of one monitor in a batch are two transitions.
+
+    Nearly no ping changes a status, so monitors are not locked until it shows that theirs does; on PostgreSQL the locks
+    of the targets are given back then, because monitors come first.
     """
     if not pings:
         return [], []
-    known = find(conn, {ping.address for ping in pings}, now)
-    uuids = {monitor for monitor in known.values() if isinstance(monitor, UUID)}
-    if not uuids:
-        return [_verdict(known[ping.address]) for ping in pings], []
-    lock_monitors(conn, uuids)
-    jobs = {job.monitor: job for job in lock_jobs(conn, jobs_of(uuids))}
-    verdicts = [_taken(known[ping.address], jobs, ping) for ping in pings]
+    if conn.dialect.name == "sqlite":  # the transaction holds the file's only write lock
+        verdicts, jobs, batch = _hear_batch(conn, pings, now)
+        return verdicts, _write(conn, jobs, batch, now)
+    locked: set[UUID] = set()
+    while True:
+        with conn.begin_nested() as savepoint:
+            if locked:
+                lock_monitors(conn, locked)
+            verdicts, jobs, batch = _hear_batch(conn, pings, now)
+            missed = {move.job.monitor for move in batch.moves} - locked
+            if not missed:
+                return verdicts, _write(conn, jobs, batch, now)
+            savepoint.rollback()
+        locked |= missed
+
+
+def _hear_batch(conn: sa.Connection, pings: Sequence[Ping], now: datetime) -> tuple[list[Verdict], list[Job], _Batch]:
+    """What the pings come to, the targets of their jobs locked."""
+    jobs, refused = _jobs_of(conn, {ping.address for ping in pings}, now)
+    verdicts = [_verdict(jobs.get(ping.address), refused.get(ping.address), ping) for ping in pings]
     batch = _Batch()
-    moved: dict[UUID, dict[str, Any]] = {}
-    written: list[Written] = []
-    for ping, verdict in sorted(zip(pings, verdicts, strict=True), key=lambda each: each[0].received_at):
+    ordered = sorted(zip(pings, verdicts, strict=True), key=lambda each: each[0].received_at)
+    for ping, verdict in ordered:
         if verdict is not Verdict.STORED:
             continue
-        job = jobs[known[ping.address]]  # type: ignore[index]  # of a stored one it is a UUID
-        before = job.heard
+        job = jobs[ping.address]
+        vote = job.heard.state.vote
         report = _hear(conn, job, ping, batch.rows)
-        changed = job.heard.state.vote is not before.state.vote
+        changed = job.heard.state.vote is not vote
         if changed:
-            if job.monitor in moved:
-                # The change before this one is a transition of its own.
-                after, job.heard = job.heard, before
-                write_jobs(conn, [job])
-                job.heard = after
-                written += writer.settle(conn, {job.monitor: moved.pop(job.monitor)}, now, cause=Cause.PING)
-            moved[job.monitor] = _evidence(job, ping, report)
+            batch.moves.append(_Move(job, job.heard, _evidence(job, ping, report)))
         batch.keep(job, ping, report, changed=changed)
-    write_jobs(conn, jobs.values())
-    batch.write(conn)
-    written += writer.settle(conn, moved, now, cause=Cause.PING)
-    return verdicts, written
+    return verdicts, list({job.monitor: job for job in jobs.values()}.values()), batch
 
 
-def _taken(known: UUID | Verdict, jobs: Mapping[UUID, Job], ping: Ping) -> Verdict:
-    if isinstance(known, Verdict):
-        return known
-    job = jobs.get(known)
+def _jobs_of(
+    conn: sa.Connection, addresses: set[Address], now: datetime
+) -> tuple[dict[Address, Job], dict[Address, Verdict]]:
+    """The job of each address, or why there is none. Two addresses of one monitor have one job."""
+    codes = [address for address in addresses if isinstance(address, UUID)]
+    jobs = dict[Address, Job](jobs_of_codes(conn, codes, now).items())
+    others = addresses - jobs.keys()
+    if not others:
+        return jobs, {}
+    found = find(conn, others, now)
+    by_monitor = {job.monitor: job for job in jobs.values()}
+    wanted = {monitor for monitor in found.values() if isinstance(monitor, UUID)} - by_monitor.keys()
+    by_monitor |= {job.monitor: job for job in jobs_of_monitors(conn, wanted)}
+    refused: dict[Address, Verdict] = {}
+    for address, monitor in found.items():
+        if isinstance(monitor, Verdict):
+            refused[address] = monitor
+        elif monitor in by_monitor:
+            jobs[address] = by_monitor[monitor]
+        else:
+            refused[address] = Verdict.OTHER_KIND
+    return jobs, refused
+
+
+def _verdict(job: Job | None, refused: Verdict | None, ping: Ping) -> Verdict:
     if job is None:
-        return Verdict.OTHER_KIND
+        return refused or Verdict.UNKNOWN
     if job.spec is not None and job.spec.post_only and ping.method in ("GET", "HEAD"):
         return Verdict.BY_POST_ONLY
     return Verdict.STORED
 
 
-def _verdict(known: UUID | Verdict) -> Verdict:
-    return known if isinstance(known, Verdict) else Verdict.OTHER_KIND
+def _write(conn: sa.Connection, jobs: Sequence[Job], batch: _Batch, now: datetime) -> list[Written]:
+    """Write what the pings came to. A job that moved twice is written and settled in between."""
+    written: list[Written] = []
+    moves: dict[UUID, _Move] = {}
+    for move in batch.moves:
+        earlier = moves.get(move.job.monitor)
+        if earlier is not None:
+            final, earlier.job.heard = earlier.job.heard, earlier.heard
+            write_jobs(conn, [earlier.job])
+            earlier.job.heard = final
+            written += writer.settle(conn, {earlier.job.monitor: earlier.evidence}, now, cause=Cause.PING)
+        moves[move.job.monitor] = move
+    write_jobs(conn, jobs)
+    batch.write(conn)
+    evidence = {monitor: move.evidence for monitor, move in moves.items()}
+    return written + (writer.settle(conn, evidence, now, cause=Cause.PING) if evidence else [])
 
 
 def _hear(conn: sa.Connection, job: Job, ping: Ping, rows: Sequence[dict[str, Any]]) -> Report:
@@ -194,3 +247,44 @@ def _row(ping: Ping, monitor: UUID, report: Report) -> dict[str, Any]:
         "count": 1,
         "last_at": None,
     }
+
+
+# The columns of a row, with their types on PostgreSQL.
+_PING = (
+    ("monitor", "uuid"),
+    ("received_at", "bigint"),
+    ("sent_at", "bigint"),
+    ("action", "text"),
+    ("exit_code", "integer"),
+    ("run", "uuid"),
+    ("duration_ns", "bigint"),
+    ("method", "text"),
+    ("source", "text"),
+    ("user_agent", "text"),
+    ("body", "bytea"),
+    ("body_size", "integer"),
+    ("numbers", "jsonb"),
+    ("count", "integer"),
+    ("last_at", "bigint"),
+)
+
+
+def _values(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A row in the form of the schema."""
+    return (
+        row["monitor"].hex,
+        to_micros(row["received_at"]),
+        None if row["sent_at"] is None else to_micros(row["sent_at"]),
+        row["action"],
+        row["exit_code"],
+        None if row["run"] is None else row["run"].hex,
+        row["duration_ns"],
+        row["method"],
+        row["source"],
+        row["user_agent"],
+        row["body"],
+        row["body_size"],
+        None if row["numbers"] is None else json.dumps(row["numbers"]),
+        row["count"],
+        None if row["last_at"] is None else to_micros(row["last_at"]),
+    )

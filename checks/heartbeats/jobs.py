@@ -1,46 +1,76 @@
-"""What is known of jobs, as it lies in rows: read under the monitors' locks, written back in one statement."""
+"""What is known of jobs, as it lies in rows: read and locked in one statement, written back in one.
+
+Statements are the database's own and values in the form of `checks.store.schema`: thousands of pings a second come here.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from checks.clock import from_micros, to_micros
 from checks.heartbeats.runs import Heard
 from checks.probes import parse_spec
 from checks.probes.heartbeat import HeartbeatSpec
 from checks.result import Failure
+from checks.store import bulk
 from checks.store.schema import open_run, target
-from checks.store.states import CHUNK, STATE_COLUMNS, lock_targets, state_of, state_values
+from checks.store.states import CHUNK, state_from
 
 logger = logging.getLogger(__name__)
 
-COLUMNS: tuple[sa.Column[Any], ...] = (
-    target.c.id,
-    target.c.monitor,
-    target.c.location,
-    target.c.revision,
-    target.c.active,
-    *STATE_COLUMNS,
-    target.c.last_failure,
-    target.c.deadline_at,
-    target.c.expected_at,
-    target.c.judge_at,
-    target.c.counted_from,
-    target.c.last_ping_at,
-    target.c.last_duration_ns,
-    target.c.open_runs,
-    target.c.progress,
-    target.c.progress_run,
-    target.c.ping_allowance,
-    target.c.ping_allowance_at,
+# What is read of a job, and what is written of it, with the types of the columns on PostgreSQL.
+_READ = (
+    *("id", "monitor", "location", "revision", "active"),
+    *("vote", "vote_since", "last_outcome", "last_result_at"),
+    *("serving_run", "serving_since", "healthy_run", "healthy_since"),
+    *("last_failure", "deadline_at", "expected_at", "judge_at", "counted_from", "last_ping_at", "last_duration_ns"),
+    *("open_runs", "progress", "progress_run", "ping_allowance", "ping_allowance_at"),
 )
+_WRITTEN = (
+    ("id", "bigint"),
+    ("vote", "text"),
+    ("vote_since", "bigint"),
+    ("last_outcome", "text"),
+    ("last_result_at", "bigint"),
+    ("serving_run", "integer"),
+    ("serving_since", "bigint"),
+    ("healthy_run", "integer"),
+    ("healthy_since", "bigint"),
+    ("last_failure", "jsonb"),
+    ("deadline_at", "bigint"),
+    ("expected_at", "bigint"),
+    ("judge_at", "bigint"),
+    ("counted_from", "bigint"),
+    ("last_ping_at", "bigint"),
+    ("last_start_at", "bigint"),
+    ("last_duration_ns", "bigint"),
+    ("open_runs", "integer"),
+    ("progress", "float8"),
+    ("progress_run", "integer"),
+    ("ping_allowance", "float8"),
+    ("ping_allowance_at", "bigint"),
+)
+_COLUMNS = ", ".join(f"target.{name}" for name in _READ)
 _MOST_SPECS = 20_000
+_USED_EVERY = timedelta(minutes=1)
+
+# Which rows: those of codes that are heard, or of monitors. The values come as one array.
+_BY_CODE = """
+    FROM ping_code
+    JOIN monitor_state ON monitor_state.monitor = ping_code.monitor AND monitor_state.removed IS NULL
+    JOIN target ON target.monitor = ping_code.monitor AND target.source = 'pinged'
+    WHERE ping_code.code {among} AND (ping_code.expires_at IS NULL OR ping_code.expires_at > {mark})
+"""
+_BY_MONITOR = "FROM target WHERE target.source = 'pinged' AND target.monitor {among}"
+_DUE = " AND target.active AND target.judge_at <= {mark}"
 
 
 @dataclass(slots=True)
@@ -61,56 +91,89 @@ class Job:
 _Specs = dict[tuple[int, int], HeartbeatSpec | None]  # by target and revision
 
 
-def lock_jobs(conn: sa.Connection, where: Iterable[sa.ColumnElement[bool]]) -> list[Job]:
-    """The jobs of the targets that match any of these conditions, locked. Their monitors are locked already."""
-    rows: list[sa.Row[Any]] = []
-    for condition in where:
-        rows += lock_targets(conn, sa.and_(target.c.source == "pinged", condition), *COLUMNS)
+def jobs_of_codes(conn: sa.Connection, codes: Collection[UUID], now: datetime) -> dict[UUID, Job]:
+    """The job of each code that is heard, its target locked; codes that were not used for a minute are marked as used."""
+    rows = _rows(conn, "ping_code.code, ping_code.last_used_at, ", _BY_CODE, codes, to_micros(now))
+    due = to_micros(now - _USED_EVERY)
+    used = [(_uuid(row[0]).hex, to_micros(now)) for row in rows if row[1] is None or row[1] < due]
+    if used:
+        bulk.update(conn, "ping_code", (("code", "uuid"), ("last_used_at", "bigint")), used)
+    jobs = _jobs(conn, [row[2:] for row in rows])
+    return {_uuid(row[0]): job for row, job in zip(rows, jobs, strict=True)}
+
+
+def jobs_of_monitors(conn: sa.Connection, monitors: Collection[UUID], due: datetime | None = None) -> list[Job]:
+    """The jobs of these monitors, their targets locked; with `due`, those that are to be judged by then."""
+    if due is None:
+        return _jobs(conn, _rows(conn, "", _BY_MONITOR, monitors))
+    return _jobs(conn, _rows(conn, "", _BY_MONITOR + _DUE, monitors, to_micros(due)))
+
+
+def _rows(conn: sa.Connection, more: str, which: str, among: Collection[UUID], *values: int) -> list[Sequence[Any]]:
+    """Rows of targets in the order of their numbers, their values as they lie in the store."""
+    if not among:
+        return []
+    sqlite = conn.dialect.name == "sqlite"
+    chosen = "IN (SELECT value FROM json_each(?))" if sqlite else "= ANY(%s::uuid[])"
+    array = json.dumps([each.hex for each in among]) if sqlite else "{" + ",".join(each.hex for each in among) + "}"
+    statement = f"SELECT {more}{_COLUMNS} {which} ORDER BY target.id".format(among=chosen, mark="?" if sqlite else "%s")
+    lock = "" if sqlite else " FOR UPDATE OF target"
+    return list(conn.exec_driver_sql(statement + lock, (array, *values)))
+
+
+def _uuid(value: Any) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+def _instant(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
+
+
+def _jobs(conn: sa.Connection, rows: Sequence[Sequence[Any]]) -> list[Job]:
     specs = _specs_of(conn, rows)
-    runs = _open_runs(conn, {row.monitor for row in rows if row.open_runs})
-    return [_job(row, specs[row.id, row.revision], runs.get(row.monitor, {})) for row in rows]
+    runs = _open_runs(conn, {_uuid(row[1]) for row in rows if row[20]})
+    return [_job(row, specs[row[0], row[3]], runs) for row in rows]
 
 
-def jobs_of(monitors: Collection[UUID]) -> Iterable[sa.ColumnElement[bool]]:
-    """The conditions that choose all targets of these monitors."""
-    ordered = sorted(monitors)
-    for begin in range(0, len(ordered), CHUNK):
-        yield target.c.monitor.in_(ordered[begin : begin + CHUNK])
-
-
-def _job(row: sa.Row[Any], spec: HeartbeatSpec | None, runs: Mapping[UUID, datetime]) -> Job:
+def _job(row: Sequence[Any], spec: HeartbeatSpec | None, runs: Mapping[UUID, Mapping[UUID, datetime]]) -> Job:
+    target_id, monitor, location, _, active, *rest = row
+    failure, deadline_at, expected_at, judge_at, counted_from, last_ping_at, duration_ns, *rest = (*rest[8:], *rest[:8])
+    _, progress, progress_run, allowance, allowance_at, *state = rest
+    if isinstance(failure, str):  # as SQLite keeps it
+        failure = json.loads(failure)
+    uuid = _uuid(monitor)
     heard = Heard(
-        state=state_of(row),
-        last_ping_at=row.last_ping_at,
-        counted_from=row.counted_from,
-        open=runs,
-        duration_ns=row.last_duration_ns,
-        expected_at=row.expected_at,
-        deadline_at=row.deadline_at,
-        judge_at=row.judge_at,
-        failure=None if row.last_failure is None else Failure.from_dict(row.last_failure),
-        progress=row.progress,
-        progress_run=row.progress_run,
+        state=state_from(state),
+        last_ping_at=_instant(last_ping_at),
+        counted_from=_instant(counted_from),
+        open=runs.get(uuid, {}),
+        duration_ns=duration_ns,
+        expected_at=_instant(expected_at),
+        deadline_at=_instant(deadline_at),
+        judge_at=_instant(judge_at),
+        failure=None if failure is None else Failure.from_dict(failure),
+        progress=progress,
+        progress_run=progress_run,
     )
     return Job(
-        target_id=row.id,
-        monitor=row.monitor,
-        location=row.location,
-        active=row.active,
+        target_id=target_id,
+        monitor=uuid,
+        location=location,
+        active=bool(active),
         spec=spec,
         before=heard,
         heard=heard,
-        allowance=row.ping_allowance,
-        allowance_at=row.ping_allowance_at,
+        allowance=allowance,
+        allowance_at=_instant(allowance_at),
     )
 
 
-def _specs_of(conn: sa.Connection, rows: Sequence[sa.Row[Any]]) -> _Specs:
+def _specs_of(conn: sa.Connection, rows: Sequence[Sequence[Any]]) -> _Specs:
     """The specification of each row, read once a revision and connection."""
     specs: _Specs = conn.info.setdefault("heartbeat_specs", {})
     if len(specs) + len(rows) > _MOST_SPECS:
         specs.clear()
-    unknown = sorted({row.id for row in rows if (row.id, row.revision) not in specs})
+    unknown = sorted({row[0] for row in rows if (row[0], row[3]) not in specs})
     for begin in range(0, len(unknown), CHUNK):
         query = sa.select(target.c.id, target.c.revision, target.c.spec)
         for row in conn.execute(query.where(target.c.id.in_(unknown[begin : begin + CHUNK]))):
@@ -140,33 +203,45 @@ def _open_runs(conn: sa.Connection, monitors: Collection[UUID]) -> dict[UUID, di
 
 def write_jobs(conn: sa.Connection, jobs: Iterable[Job]) -> None:
     """Write back what is now known of these jobs."""
-    jobs = list(jobs)
-    values = [
-        {
-            "of": job.target_id,
-            **state_values(job.heard.state),
-            "last_failure": None if job.heard.failure is None else job.heard.failure.as_dict(),
-            "deadline_at": job.heard.deadline_at,
-            "expected_at": job.heard.expected_at,
-            "judge_at": job.heard.judge_at,
-            "counted_from": job.heard.counted_from,
-            "last_ping_at": job.heard.last_ping_at,
-            "last_start_at": job.heard.started_at,
-            "last_duration_ns": job.heard.duration_ns,
-            "open_runs": len(job.heard.open),
-            "progress": job.heard.progress,
-            "progress_run": job.heard.progress_run,
-            "ping_allowance": job.allowance,
-            "ping_allowance_at": job.allowance_at,
-        }
-        for job in jobs
-    ]
-    if not values:
+    jobs = sorted(jobs, key=lambda job: job.target_id)
+    if not jobs:
         return
-    conn.execute(target.update().where(target.c.id == sa.bindparam("of")), values)
+    bulk.update(conn, "target", _WRITTEN, [_values(job) for job in jobs])
     _write_open_runs(conn, jobs)
     for job in jobs:
         job.before = job.heard
+
+
+def _values(job: Job) -> tuple[Any, ...]:
+    heard, state = job.heard, job.heard.state
+    return (
+        job.target_id,
+        state.vote.value,
+        _micros(state.vote_since),
+        None if state.last_outcome is None else state.last_outcome.value,
+        _micros(state.last_result_at),
+        state.serving_run,
+        _micros(state.serving_since),
+        state.healthy_run,
+        _micros(state.healthy_since),
+        None if heard.failure is None else json.dumps(heard.failure.as_dict()),
+        _micros(heard.deadline_at),
+        _micros(heard.expected_at),
+        _micros(heard.judge_at),
+        _micros(heard.counted_from),
+        _micros(heard.last_ping_at),
+        _micros(heard.started_at),
+        heard.duration_ns,
+        len(heard.open),
+        heard.progress,
+        heard.progress_run,
+        job.allowance,
+        _micros(job.allowance_at),
+    )
+
+
+def _micros(instant: datetime | None) -> int | None:
+    return None if instant is None else to_micros(instant)
 
 
 def _write_open_runs(conn: sa.Connection, jobs: Sequence[Job]) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from checks import sight
-from checks.heartbeats.jobs import Job, jobs_of, lock_jobs, write_jobs
+from checks.heartbeats.jobs import Job, jobs_of_monitors, write_jobs
 from checks.heartbeats.runs import Deadlines, deadlines
 from checks.probes.heartbeat import HeartbeatSpec
 from checks.result import Failure, Outcome, Reason
@@ -54,7 +54,7 @@ def sweep(conn: sa.Connection, now: datetime) -> bool:
     if not monitors:
         return False
     lock_monitors(conn, monitors)
-    jobs = lock_jobs(conn, (sa.and_(judged, which) for which in jobs_of(monitors)))  # a ping may have come first
+    jobs = jobs_of_monitors(conn, monitors, min(now, seen_until))  # those that no ping has reached meanwhile
     evidence: dict[UUID, dict[str, Any]] = {}
     for job in jobs:
         failure = _judge(conn, job, min(now, seen_until))

@@ -175,6 +175,22 @@ def _update_targets(conn: sa.Connection, rows: Sequence[Row]) -> None:
     )
 
 
+def update(conn: sa.Connection, table: str, columns: Columns, rows: Sequence[Row]) -> None:
+    """Write all columns but the first of the rows that the first one chooses; values are in the form of the schema."""
+    if conn.dialect.name == "sqlite":
+        changes = ", ".join(f"{name} = ?" for name, _ in columns[1:])
+        statement = f"UPDATE {table} SET {changes} WHERE {columns[0][0]} = ?"  # noqa: S608 - our names
+        conn.exec_driver_sql(statement, [(*row[1:], row[0]) for row in rows])
+        return
+    changes = ", ".join(f"{name} = new.{name}" for name, _ in columns[1:])
+    key = columns[0][0]
+    conn.exec_driver_sql(
+        f"UPDATE {table} SET {changes} FROM {_unnested(columns)} AS new ({_names(columns)})"  # noqa: S608 - our names
+        f" WHERE {table}.{key} = new.{key}",
+        _arrays(rows),
+    )
+
+
 def insert(conn: sa.Connection, table: str, columns: Columns, rows: Sequence[Row], conflict: str = "") -> None:
     """Insert rows whose values are in the form of the schema; `conflict` says what to do with those that are there."""
     names = _names(columns)
@@ -204,7 +220,9 @@ def _arrays(rows: Sequence[Row]) -> tuple[str, ...]:
     )
 
 
-def _element(value: int | str) -> str:
-    if isinstance(value, int):
-        return str(value)
+def _element(value: float | str | bytes) -> str:
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
