@@ -25,6 +25,7 @@ class Access(StrEnum):
     PUBLIC = "public"  # everybody
     SIGNED_IN = "signed in"  # every user with a password here
     STAFF = "staff"  # those who may configure; the admin asks for its own permissions beside
+    KEY = "key"  # programs with an API key: the view asks for it, and knows no sessions
 
 
 # By the name of the URL pattern; `namespace:*` stands for all of a namespace that have no line of their own.
@@ -34,6 +35,15 @@ TABLE: dict[str, Access] = {
     "public_incident": Access.PUBLIC,
     "healthz": Access.PUBLIC,
     "readyz": Access.PUBLIC,
+    "healthchecks_checks": Access.KEY,
+    "healthchecks_check": Access.KEY,
+    "healthchecks_pause": Access.KEY,
+    "healthchecks_resume": Access.KEY,
+    "healthchecks_pings": Access.KEY,
+    "healthchecks_body": Access.KEY,
+    "healthchecks_flips": Access.KEY,
+    "healthchecks_channels": Access.KEY,
+    "healthchecks_status": Access.PUBLIC,
     "dashboard": Access.SIGNED_IN,
     "monitor": Access.SIGNED_IN,
     "set_status": Access.STAFF,
@@ -78,7 +88,7 @@ class AccessMiddleware:
         del view, args, kwargs
         assert request.resolver_match is not None  # noqa: S101 - Django resolved it before it called us
         access = access_of(request.resolver_match)
-        if access is Access.PUBLIC:
+        if access in (Access.PUBLIC, Access.KEY):
             return None
         if access is None:
             raise PermissionDenied("this page is not in the table of who may see what")

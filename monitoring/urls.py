@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import path
 
 from monitoring import health
+from monitoring.api.healthchecks.urls import urlpatterns as healthchecks
 from monitoring.operator import views as operator
 from monitoring.status import views as status
 
@@ -21,5 +22,6 @@ urlpatterns = [
     path("dashboard/incidents/<uuid:uuid>/", operator.incident, name="incident"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    *healthchecks,
     path("admin/", admin.site.urls),
 ]

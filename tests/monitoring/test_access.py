@@ -41,7 +41,8 @@ def test_every_line_of_the_table_is_a_route():
 
 def test_the_public_sees_these_pages_and_no_others():
     public = {name for _, name in ROUTES if access.of_name(name) is Access.PUBLIC}
-    assert public == {"status", "status_page", "public_incident", "healthz", "readyz", "admin:login"}
+    pages = {"status", "status_page", "public_incident", "admin:login"}
+    assert public == {*pages, "healthz", "readyz", "healthchecks_status"}
 
 
 @pytest.mark.parametrize(("route", "name"), ROUTES)
@@ -53,6 +54,11 @@ def test_a_stranger_is_sent_away_from_every_page_that_is_not_public(route, name,
     answer = client.get(address_of(route))
     if access.access_of(match) is Access.PUBLIC:
         assert answer.status_code in (200, 404, 503)
+        return
+    if access.access_of(match) is Access.KEY:
+        answers = [client.get(address_of(route)), client.post(address_of(route)), client.delete(address_of(route))]
+        assert {answer.status_code for answer in answers} <= {401, 405}
+        assert all("no-store" in answer.headers["Cache-Control"] for answer in answers)
         return
     assert answer.status_code == 302
     assert answer.headers["Location"].startswith("/admin/login/?next=/")
