@@ -137,6 +137,8 @@ async def _read_body(scope: Scope, receive: Receive) -> tuple[bytes, int]:
     announced = _header(scope, b"content-length")
     if announced.isdigit() and (len(announced) > 10 or int(announced) > BODY_READ):
         raise Refused(413, f"the body is larger than {BODY_READ} bytes", _CLOSE)
+    if not announced and scope.get("http_version") == "1.1" and not _header(scope, b"transfer-encoding"):
+        return b"", 0  # there is none (RFC 9112, 6.3)
     kept, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_WITHIN):
