@@ -47,6 +47,8 @@ TABLE: dict[str, Access] = {
     "dashboard": Access.SIGNED_IN,
     "monitor": Access.SIGNED_IN,
     "set_status": Access.STAFF,
+    "rotate_ping_url": Access.STAFF,
+    "unknown_pings": Access.STAFF,
     "incident": Access.SIGNED_IN,
     "admin:login": Access.PUBLIC,
     "admin:logout": Access.SIGNED_IN,

@@ -47,3 +47,10 @@ def failure(found: Mapping[str, str] | None) -> str:
     if found.get("expected"):
         return f"expected {found['expected']}, got {found.get('found') or 'nothing'}"
     return str(found.get("message") or found.get("reason") or "")
+
+
+def number(value: float) -> str:
+    """A number that a job reported, as short as it is exact enough to be read."""
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:.6g}"

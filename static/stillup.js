@@ -1,5 +1,5 @@
-// Two kindnesses, both without which every page works: instants in the reader's zone with UTC beside, and a page that
-// is left open keeps itself current.
+// Kindnesses, without which every page works: instants in the reader's zone with UTC beside, a page that is left open
+// keeps itself current, and what is to be copied has a button for it.
 "use strict";
 
 const MINUTE = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
@@ -16,6 +16,9 @@ function write(instant, form, zone) {
 }
 
 function localise(root) {
+  for (const zone of root.querySelectorAll("[data-zone]")) {
+    zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  }
   for (const time of root.querySelectorAll("time[data-moment]")) {
     const instant = new Date(time.dateTime);
     const form = time.dataset.moment;
@@ -39,24 +42,59 @@ function localise(root) {
   }
 }
 
+// What somebody reads or types in is left alone: an open body, a selected text, a field with the focus.
+function isInUse(region) {
+  if (region.contains(document.activeElement) || region.querySelector("details[open]")) return true;
+  const chosen = getSelection();
+  return !chosen.isCollapsed && region.contains(chosen.anchorNode);
+}
+
 async function refresh() {
-  const main = document.querySelector("main[data-refresh]");
-  if (!main || document.hidden || main.contains(document.activeElement) || main.querySelector("details[open]")) return;
+  const regions = [...document.querySelectorAll("[data-refresh]")].filter((region) => !isInUse(region));
+  if (document.hidden || !regions.length) return;
   try {
     const answer = await fetch(location.href, { cache: "no-cache", credentials: "same-origin", redirect: "error" });
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const next = fresh.querySelector("main[data-refresh]");
-    if (!next) return;
-    localise(next);
-    main.replaceChildren(...next.childNodes);
+    for (const region of regions) {
+      const next = fresh.getElementById(region.id);
+      if (!next || isInUse(region)) continue;
+      localise(next);
+      region.className = next.className;
+      region.dataset.refresh = next.dataset.refresh ?? region.dataset.refresh;
+      region.replaceChildren(...next.childNodes);
+    }
     document.title = fresh.title;
   } catch {
     // The server can't be reached: what is shown stays, with the time at which it was true.
   }
 }
 
+// The next look comes as soon as the region wants it that wants it soonest.
+function keepCurrent() {
+  const pauses = [...document.querySelectorAll("[data-refresh]")].map((region) => Number(region.dataset.refresh));
+  if (pauses.length) setTimeout(() => refresh().finally(keepCurrent), 1000 * Math.min(...pauses));
+}
+
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+  } catch {
+    // Over plain HTTP a page has no clipboard: what is selected can still be copied.
+    getSelection().selectAllChildren(source);
+    document.execCommand("copy");
+  }
+  const said = button.firstChild.textContent;
+  if (said === "Copied") return;
+  button.firstChild.textContent = "Copied";
+  setTimeout(() => { button.firstChild.textContent = said; }, 2000);
+}
+
 localise(document);
-const main = document.querySelector("main[data-refresh]");
-if (main) setInterval(refresh, 1000 * Number(main.dataset.refresh));
+keepCurrent();
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => copy(button));
+}
 document.addEventListener("htmx:afterSwap", (event) => localise(event.target));

@@ -122,6 +122,13 @@ def runs(
     return Runs(found, Cursor(found[-1].received_at, found[-1].id) if len(rows) > limit else None)
 
 
+def first_at(conn: sa.Connection, monitor: UUID) -> datetime | None:
+    """When the earliest ping came that is still known; None where nothing was ever heard."""
+    query = sa.select(ping.c.received_at).where(ping.c.monitor == monitor).order_by(ping.c.received_at).limit(1)
+    found: datetime | None = conn.execute(query).scalar()
+    return found
+
+
 def open_since(conn: sa.Connection, monitor: UUID) -> list[datetime]:
     """When the runs began that did not end yet, the longest first."""
     return sorted(start for _, start in _open_runs(conn, monitor))

@@ -78,3 +78,30 @@ def strip(results: Sequence[tuple[str, int | None]]) -> list[Stroke]:
             ),
         )
     return strokes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A number over the last runs."""
+
+    points: str  # of a polyline in a drawing of WIDTH by STRIP
+    marks: Sequence[float]  # where on the way a run failed
+
+
+def line(values: Sequence[tuple[float, bool]]) -> Line:
+    """Values, oldest first, each with whether its run failed, evenly spaced. The lowest and the highest touch the edges."""
+    lowest, highest = min(value for value, _ in values), max(value for value, _ in values)
+    middle = lowest / 2 + highest / 2
+    half = highest / 2 - lowest / 2  # halves: the difference of two floats may be none
+    pitch = WIDTH / max(len(values) - 1, 1)
+    margin = 4.0  # so that the stroke is not cut
+    places = []
+    for index, (value, _) in enumerate(values):
+        up = (value - middle) / half if half else 0.0
+        places.append((round(pitch * index, 1), round(STRIP / 2 - up * (STRIP / 2 - margin), 1)))
+    if len(places) == 1:
+        places.append((float(WIDTH), places[0][1]))  # a line, where a dot would be lost
+    return Line(
+        points=" ".join(f"{x:g},{y:g}" for x, y in places),
+        marks=[x for (x, _), (_, failed) in zip(places, values, strict=False) if failed],
+    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.evidence import hidden
@@ -21,8 +20,8 @@ from checks.store.engine import StoreProblem, our_trouble, reading
 from checks.store.lastgood import LastGood
 from checks.store.outbox import StoredTransition
 from checks.store.setting import SETTABLE
-from checks.units import spoken_duration
 from monitoring.models import Incident, Monitor
+from monitoring.operator import heartbeats
 from monitoring.operator.drawing import Fall, Stroke, strip, waterfall
 from monitoring.publish import spec_of, store_engine
 
@@ -36,7 +35,6 @@ STROKES = 120  # results in the strip
 RESULTS = 25  # results in words
 TRANSITIONS = timedelta(days=30)
 MOST_TRANSITIONS = 50
-PINGS = 25
 INCIDENTS = 25
 
 
@@ -49,20 +47,10 @@ class Measurements:
     availabilities: Sequence[tuple[str, reader.Availability, float]] = ()  # with the observed share
     results: Sequence[reader.ResultView] = ()  # newest first
     transitions: Sequence[StoredTransition] = ()  # newest first
-    pings: Sequence[reader.PingView] = ()  # newest first
     good: Sequence[LastGood] = ()  # a location each
     members: Sequence[Member] = ()  # of a group
+    job: heartbeats.Known = field(default_factory=heartbeats.Known)  # of a heartbeat
     problem: str = ""  # why there is nothing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heartbeat:
-    """What a job's operator needs: where to report, and when it is expected."""
-
-    ping_url: str
-    schedule: str
-    grace: float
-    next_expected: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +66,15 @@ class MonitorPage:
     options: Sequence[tuple[str, str]]
     falls: Sequence[Fall]
     strokes: Sequence[Stroke]
-    heartbeat: Heartbeat | None
+    heartbeat: heartbeats.Heartbeat | None
     incidents: Sequence[Incident]
     now: datetime
 
 
-def assemble(monitor: Monitor, now: datetime) -> MonitorPage:
+def assemble(monitor: Monitor, now: datetime, asked: heartbeats.Asked | None = None) -> MonitorPage:
     """The page of one monitor. Where the store can't be read it says so, with what Django knows."""
-    measured = _measure(monitor, now)
+    spec = heartbeat_spec(monitor)
+    measured = _measure(monitor, spec, asked or heartbeats.Asked(), now)
     latest = measured.results[0] if measured.results else None
     runbook = str(monitor.spec.get("runbook") or "")
     source = KINDS[monitor.kind].spec.source if monitor.kind in KINDS else ""
@@ -101,13 +90,13 @@ def assemble(monitor: Monitor, now: datetime) -> MonitorPage:
         options=options(monitor),
         falls=waterfall(latest.phases) if latest else [],
         strokes=strip(recent),
-        heartbeat=_heartbeat(monitor, measured.view, now),
+        heartbeat=None if spec is None else heartbeats.assemble(monitor, spec, measured.view, measured.job, now),
         incidents=list(Incident.objects.filter(monitor_uuid=monitor.uuid)[:INCIDENTS]),
         now=now,
     )
 
 
-def _measure(monitor: Monitor, now: datetime) -> Measurements:
+def _measure(monitor: Monitor, spec: HeartbeatSpec | None, asked: heartbeats.Asked, now: datetime) -> Measurements:
     uuid = monitor.uuid
     try:
         with reading(store_engine()) as conn:
@@ -122,9 +111,9 @@ def _measure(monitor: Monitor, now: datetime) -> Measurements:
                 availabilities=availabilities,
                 results=reader.recent_results(conn, uuid, STROKES),
                 transitions=reader.transitions(conn, uuid, now - TRANSITIONS, now)[: -MOST_TRANSITIONS - 1 : -1],
-                pings=reader.recent_pings(conn, uuid, PINGS),
                 good=lastgood.of_monitor(conn, uuid),
                 members=grouping.members_of(conn, uuid),
+                job=heartbeats.Known() if spec is None else heartbeats.read(conn, monitor, spec, asked, now),
             )
     except (SQLAlchemyError, StoreProblem) as exc:
         return Measurements(problem=our_trouble(exc) or str(exc))
@@ -150,20 +139,10 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _heartbeat(monitor: Monitor, view: reader.MonitorView | None, now: datetime) -> Heartbeat | None:
-    """None for what is not pinged."""
+def heartbeat_spec(monitor: Monitor) -> HeartbeatSpec | None:
+    """What a heartbeat is configured to do; None for what is not pinged."""
     try:
         spec = spec_of(monitor)
     except ValueError:
         return None
-    if not isinstance(spec, HeartbeatSpec):
-        return None
-    expected = spec.expected
-    last = view.last_ping_at if view else None
-    return Heartbeat(
-        ping_url=f"{settings.BASE_URL}/ping/{monitor.ping_code}",
-        schedule=f"every {spoken_duration(expected.every)}" if expected.every else str(expected),
-        grace=spec.grace,
-        # Without a ping an interval counts from nothing; a calendar still knows.
-        next_expected=expected.next_expected(last or now) if last or not expected.every else None,
-    )
+    return spec if isinstance(spec, HeartbeatSpec) else None

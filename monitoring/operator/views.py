@@ -6,19 +6,24 @@ import sys
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
+from sqlalchemy.exc import SQLAlchemyError
 
 from checks import clock
+from checks.heartbeats import history as job_history
+from checks.heartbeats.history import UnknownPings
+from checks.store.engine import StoreProblem, our_trouble, reading
 from checks.store.setting import NotSettable
-from monitoring import manual
+from monitoring import manual, publish
 from monitoring.models import Incident, Monitor
 from monitoring.operator import dashboard as dashboards
-from monitoring.operator import history
+from monitoring.operator import heartbeats, history
 from monitoring.operator import incidents as incident_pages
 
 MOST_TEXT = 200  # characters of a filter
+MOST_UNKNOWN = 200  # sources of unknown pings
 
 
 @require_safe
@@ -36,7 +41,32 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def monitor(request: HttpRequest, slug: str) -> HttpResponse:
     """One monitor. A retired one keeps its page: its history is kept."""
     found = get_object_or_404(Monitor, slug=slug)
-    return render(request, "operator/monitor.html", {"page": history.assemble(found, clock.utcnow())})
+    page = history.assemble(found, clock.utcnow(), heartbeats.asked(request.GET))
+    return render(request, "operator/monitor.html", {"page": page})
+
+
+@require_POST
+def rotate_ping_url(request: HttpRequest, slug: str) -> HttpResponse:
+    """Give a heartbeat another ping URL, and go back to its page."""
+    found = get_object_or_404(Monitor, slug=slug, retired_at=None)
+    if not request.user.has_perm("monitoring.change_monitor"):
+        raise PermissionDenied("your account may not change monitors")
+    if history.heartbeat_spec(found) is None:
+        raise Http404("only a heartbeat has a ping URL")
+    publish.rotate(found)
+    return redirect("monitor", slug=slug)
+
+
+@require_safe
+def unknown_pings(request: HttpRequest) -> HttpResponse:
+    """Who sends pings that no monitor has."""
+    now, problem, found = clock.utcnow(), "", list[UnknownPings]()
+    try:
+        with reading(publish.store_engine()) as conn:
+            found = job_history.unknown_pings(conn, MOST_UNKNOWN)
+    except (SQLAlchemyError, StoreProblem) as exc:
+        problem = our_trouble(exc) or str(exc)
+    return render(request, "operator/unknown_pings.html", {"found": found, "problem": problem, "now": now})
 
 
 @require_POST

@@ -14,8 +14,6 @@ from monitoring.models import Incident
 from monitoring.status import days
 from monitoring.status.public import Overall, PublicComponent, PublicDay, PublicIncident
 
-PING_SHOWN = 2000  # bytes
-
 register = template.Library()
 for word in (words.percent, words.share, words.since, words.spoken, words.spoken_ns):
     register.filter(word)
@@ -100,12 +98,6 @@ def message_status(status: str) -> str:
 
 
 @register.filter
-def ping_text(body: bytes) -> str:
-    """The beginning of what a job said, as text."""
-    return bytes(body)[:PING_SHOWN].decode("utf-8", "replace")
-
-
-@register.filter
 def lasted(incident: Incident) -> str:
     """How long a resolved incident lasted."""
     return words.spoken((incident.resolved_at - incident.opened_at).total_seconds()) if incident.resolved_at else ""
@@ -115,6 +107,12 @@ def lasted(incident: Incident) -> str:
 def incident_end(incident: PublicIncident) -> str:
     """How an incident ended, in public words."""
     return _ENDS.get(incident.resolution, "Resolved")
+
+
+@register.filter
+def to_the(instant: datetime) -> str:
+    """The form of `moment` in which an instant on a schedule is written: with its second where that matters."""
+    return "second" if instant.second else "minute"
 
 
 @register.simple_tag

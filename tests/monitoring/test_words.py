@@ -42,3 +42,20 @@ def test_a_failure_says_what_was_expected_and_what_was_found():
     assert words.failure({"expected": "header X exists"}) == "expected header X exists, got nothing"
     assert words.failure({"reason": "refused", "message": "the connection was refused"}) == "the connection was refused"
     assert words.failure(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1423.0, "1,423"),
+        (-3.0, "-3"),
+        (9e9, "9,000,000,000"),
+        (1e300, "1e+300"),
+        (0.125, "0.125"),
+        (1234.5678, "1,234.57"),
+        (1234567.25, "1.23457e+06"),
+        (0.0, "0"),
+    ],
+)
+def test_a_number_of_a_job_is_short(value: float, text: str):
+    assert words.number(value) == text

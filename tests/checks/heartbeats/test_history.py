@@ -76,6 +76,13 @@ def test_a_run_is_one_line_with_its_start_its_end_and_what_it_brought(store, hea
     assert not run.is_open
 
 
+def test_the_first_ping_is_known(store, hear):
+    assert read(store, history.first_at) is None
+    hear((5, "log"), (6, "success"))
+    hear((1, "success"), code=OTHER)
+    assert read(store, history.first_at) == at(5)
+
+
 def test_of_a_run_without_a_start_nobody_says_when_it_began(store, hear):
     hear((5, "success"))
     (run,) = listed(store)

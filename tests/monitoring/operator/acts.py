@@ -9,6 +9,8 @@ from uuid import uuid4
 from django.urls import reverse
 
 from checks import clock
+from checks.heartbeats.hearing import hear_all
+from checks.heartbeats.runs import Action, Ping, Verdict
 from checks.result import Outcome
 from checks.store import claims, writer
 from monitoring.models import AlertRule, AlertRuleChannel, Channel
@@ -47,6 +49,15 @@ def probe(engine, *outcomes: Outcome, **fields) -> None:
                 lease=timedelta(seconds=30),
             )
             writer.record(conn, [make_finished(each, outcome, next_due_at=now, **fields) for each in due], now)
+
+
+def hear(engine, monitor, *pings: tuple[float, str] | tuple[float, str, dict]) -> None:
+    """The job reported: (seconds from now, action, more of the ping)."""
+    for seconds, action, *more in pings:
+        at = clock.utcnow() + timedelta(seconds=seconds)
+        given = Ping(address=monitor.ping_code, action=Action(action), received_at=at, **(more[0] if more else {}))
+        with engine.begin() as conn:
+            assert hear_all(conn, [given], at)[0] == [Verdict.STORED]
 
 
 def tell_everybody(**match: list[str]) -> AlertRule:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.result import PHASES
-from monitoring.operator.drawing import STRIP, WIDTH, strip, waterfall
+from monitoring.operator.drawing import STRIP, WIDTH, line, strip, waterfall
 
 
 def test_phases_follow_each_other_on_one_scale():
@@ -47,3 +47,22 @@ def test_the_newest_result_is_drawn_at_the_right_edge(results):
         assert stroke.x + stroke.width <= WIDTH
         assert 0.0 < stroke.height <= STRIP
     assert [stroke.x for stroke in strokes] == sorted(stroke.x for stroke in strokes)
+
+
+def test_a_line_touches_both_edges_and_marks_failures():
+    drawn = line([(10.0, False), (30.0, True), (20.0, False)])
+    assert drawn.points == "0,56 500,4 1000,30"
+    assert drawn.marks == [500.0]
+
+
+def test_a_line_of_one_value_or_of_equal_ones_is_level():
+    assert line([(7.0, False)]).points == "0,30 1000,30"
+    assert line([(7.0, False), (7.0, True)]).points == "0,30 1000,30"
+
+
+@given(st.lists(st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.booleans()), min_size=1, max_size=50))
+def test_a_line_stays_inside_the_drawing_whatever_the_numbers(values):
+    for point in line(values).points.split():
+        x, y = map(float, point.split(","))
+        assert 0 <= x <= WIDTH
+        assert 0 <= y <= STRIP
