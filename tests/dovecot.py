@@ -87,7 +87,9 @@ class Dovecot:
             pop3=self.pop3,
             pop3s=self.pop3s,
         )
-        daemon.start([program("dovecot"), "-F", "-c", daemon.write("dovecot.conf", text)], lambda: listens(self.pop3s))
+        ports = (self.imap, self.imaps, self.pop3, self.pop3s)
+        command = [program("dovecot"), "-F", "-c", daemon.write("dovecot.conf", text)]
+        daemon.start(command, lambda: all(listens(port) for port in ports))
 
 
 @cache
