@@ -18,7 +18,7 @@ from checks.status import Status
 from checks.store.availability import Availability, DayView, Interval, availability, daily_availability
 from checks.store.outbox import StoredTransition, stored
 from checks.store.percentiles import Figures, LatencySummary, figures, latency
-from checks.store.schema import monitor_state, ping, result, target, transition
+from checks.store.schema import monitor_state, result, target, transition
 from checks.store.states import CHUNK
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "Interval",
     "LatencySummary",
     "MonitorView",
-    "PingView",
     "ResultView",
     "StoredTransition",
     "availability",
@@ -36,7 +35,6 @@ __all__ = [
     "figures",
     "latency",
     "overview",
-    "recent_pings",
     "recent_results",
     "standing",
     "transitions",
@@ -75,22 +73,6 @@ class ResultView:
     phases: dict[str, int]
     failure: dict[str, Any] | None
     evidence: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingView:
-    """One ping, as people see it. `body` is what was kept of `body_size` bytes."""
-
-    received_at: datetime
-    action: str
-    exit_code: int | None
-    run: UUID | None
-    duration_ns: int | None
-    method: str
-    source: str
-    user_agent: str
-    body: bytes
-    body_size: int
 
 
 def overview(
@@ -196,28 +178,3 @@ def transitions(conn: sa.Connection, monitor: UUID, start: datetime, end: dateti
         .order_by(transition.c.seq)
     )
     return [stored(row) for row in conn.execute(query)]
-
-
-def recent_pings(conn: sa.Connection, monitor: UUID, limit: int) -> list[PingView]:
-    """The last pings of a heartbeat, the newest first."""
-    query = (
-        sa.select(ping)
-        .where(ping.c.monitor == monitor)
-        .order_by(ping.c.received_at.desc(), ping.c.id.desc())
-        .limit(limit)
-    )
-    return [
-        PingView(
-            received_at=row.received_at,
-            action=row.action,
-            exit_code=row.exit_code,
-            run=row.run,
-            duration_ns=row.duration_ns,
-            method=row.method,
-            source=row.source,
-            user_agent=row.user_agent,
-            body=row.body,
-            body_size=row.body_size,
-        )
-        for row in conn.execute(query)
-    ]

@@ -4,8 +4,8 @@ from checks.result import Outcome, Phases
 from checks.status import Policy, Status
 from checks.store.engine import reading
 from checks.store.publishing import publish
-from checks.store.reader import overview, recent_pings, recent_results, transitions
-from checks.store.schema import ping, target
+from checks.store.reader import overview, recent_results, transitions
+from checks.store.schema import target
 from tests.checks.store.acts import LATER, publish_one, run_probe
 from tests.factories import NOON, at, make_published
 
@@ -100,26 +100,3 @@ def test_the_transitions_of_a_window_come_in_order(store):
         (3, Status.UP, monitor.slug),
     ]
     assert read(store, transitions, monitor.uuid, at(65), at(70)) == []
-
-
-def test_the_last_pings_come_newest_first(store):
-    monitor, other = publish_one(store, source="pinged"), publish_one(store, source="pinged")
-    run = uuid4()
-    with store.begin() as conn:
-        common = {"method": "POST", "source": "127.0.0.1", "user_agent": "curl", "body_size": 9}
-        for uuid, second, action in (
-            (monitor.uuid, 1, "start"),
-            (monitor.uuid, 2, "fail"),
-            (monitor.uuid, 2, "log"),
-            (other.uuid, 3, "success"),
-        ):
-            values = {"monitor": uuid, "received_at": at(second), "action": action, "body": b"\x00out", **common}
-            conn.execute(ping.insert().values(**values, run=run, exit_code=3 if action == "fail" else None))
-
-    found = read(store, recent_pings, monitor.uuid, 2)
-
-    assert [(view.action, view.received_at, view.exit_code) for view in found] == [
-        ("log", at(2), None),
-        ("fail", at(2), 3),
-    ]
-    assert (found[0].run, found[0].body, found[0].body_size, found[0].source) == (run, b"\x00out", 9, "127.0.0.1")
