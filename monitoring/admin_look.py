@@ -67,7 +67,15 @@ UNFOLD: dict[str, Any] = {
                     _link("Groups and components", "view_list", "admin:monitoring_componentgroup_changelist"),
                 ],
             },
-            {"title": "Access", "items": [_link("Users", "group", "admin:auth_user_changelist")]},
+            {
+                "title": "Access",
+                "items": [
+                    _link("Users", "group", "admin:auth_user_changelist"),
+                    _link("Ping keys", "key", "admin:monitoring_pingkey_changelist"),
+                    _link("API keys", "api", "admin:monitoring_apikey_changelist"),
+                    _link("Unknown pings", "help", "unknown_pings"),
+                ],
+            },
         ],
     },
 }

@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
+                'verbose_name': 'API key',
                 'ordering': ('name',),
             },
         ),
