@@ -93,7 +93,7 @@ def check(check: Check, where: Where, *, reads_only: bool) -> dict[str, Any]:
     address = where.of(check.uuid)
     return {
         **answer,
-        "uuid": str(check.uuid),
+        "uuid": str(check.ping_code),  # clients make the ping URL of it
         "ping_url": f"{where.base}/ping/{check.ping_code}",
         "update_url": address,
         "pause_url": f"{address}/pause",

@@ -59,7 +59,7 @@ def test_checks_are_chosen_by_slug_and_by_every_tag(ask, make_monitor, backup):
 def test_a_check_is_found_by_its_uuid_its_ping_code_and_its_unique_key(ask, read_key, backup):
     key = ask("GET", "checks/", key=read_key).json()["checks"][0]["unique_key"]
     for name in (backup.uuid, str(backup.uuid).upper(), backup.ping_code, key):
-        assert ask("GET", f"checks/{name}").json()["uuid"] == str(backup.uuid)
+        assert ask("GET", f"checks/{name}").json()["uuid"] == str(backup.ping_code)
     for name in (uuid4(), "0" * 40, "nightly-backup", "x", "%00", "é"):
         assert error(ask("GET", f"checks/{name}"), 404) == "there is no such check"
     assert ask("GET", f"checks/{key}/flips/").status_code == 200

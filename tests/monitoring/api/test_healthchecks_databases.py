@@ -52,7 +52,7 @@ def test_a_check_is_made_and_published_and_has_every_field(ask):
         "filter_http_body": False,
         "filter_default_fail": False,
         "timeout": 3600,
-        "uuid": str(monitor.uuid),
+        "uuid": str(monitor.ping_code),
         "ping_url": f"http://127.0.0.1:8000/ping/{monitor.ping_code}",
         "update_url": address,
         "pause_url": f"{address}/pause",
