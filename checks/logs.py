@@ -14,6 +14,7 @@ from typing import Any
 from checks.environment import read_choice
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_INDISCREET = "mail.log"  # aiosmtpd's: what clients say, in which ping keys stand
 _CHATTY = ("alembic", "apprise", "apscheduler", "asyncio", "asyncssh", "httpcore", "httpx")
 
 # Line breaks would forge an event, other control characters would drive a terminal.
@@ -118,6 +119,7 @@ def configure(role: str = "") -> None:
     root.setLevel(logging.INFO)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(_INDISCREET).setLevel(logging.CRITICAL + 1)
     logging.raiseExceptions = False  # a full disk under the log must not fill it with tracebacks about itself
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught

@@ -19,6 +19,7 @@ from checks import clock
 from checks.store.schema import blind_interval, sign_of_life
 
 WEB, WORKER = "web", "worker"
+MAIL = "mail_pings"  # says nothing about pings over HTTP, by which jobs are judged
 EVERYWHERE = ""  # the location of web processes
 SIGN_EVERY = 2.0  # seconds
 LONGEST_GAP = timedelta(seconds=10)

@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
         from django.core.management import execute_from_command_line
 
         execute_from_command_line(list(argv))
-        if argv[1:2] in (["web"], ["notifier"]):
+        if argv[1:2] in (["web"], ["notifier"], ["mail_pings"]):
             _leave_at_once(0)
     except EnvironmentProblem as exc:
         print(f"stillup: {exc}", file=sys.stderr)  # noqa: T201 - logging is not configured yet

@@ -63,7 +63,7 @@ class DataDirectoryLock:
         self._file.close()
 
 
-def check_port(host: str, port: int) -> str:
+def check_port(host: str, port: int, *, setting: str = "--port") -> str:
     """The number of the address that `host` names; raises PortTaken where it can't be listened on.
 
     The server itself listens with SO_REUSEPORT, which would share the port with a stranger in silence.
@@ -78,7 +78,7 @@ def check_port(host: str, port: int) -> str:
             return str(address[0])
     except (OSError, UnicodeError) as exc:
         why = getattr(exc, "strerror", None) or exc
-        raise PortTaken(f"can't listen on {host} port {port}: {why}; choose another with --port") from exc
+        raise PortTaken(f"can't listen on {host} port {port}: {why}; choose another with {setting}") from exc
 
 
 @dataclass

@@ -15,9 +15,9 @@ from contextlib import closing
 from pathlib import Path
 
 from checks import logs
-from checks.environment import data_dir
+from checks.environment import EnvironmentProblem, data_dir, read_env
 from checks.process import WRONG_CONFIGURATION, die_with_parent
-from monitoring.address import add_server_arguments, address_of
+from monitoring.address import add_server_arguments, address_of, mail_address
 from monitoring.config.watch import ConfigWatch
 from monitoring.supervisor import AlreadyRunning, DataDirectoryLock, PortTaken, Supervisor, check_port, environment
 
@@ -43,13 +43,18 @@ def main(argv: Sequence[str]) -> int:
     try:
         with closing(DataDirectoryLock(directory)):
             check_port(options.host, options.port)
-            return _run(options.host, options.port, options.config, options.lease)
-    except (AlreadyRunning, PortTaken) as exc:
+            mail = mail_address(read_env("STILLUP_MAIL_PINGS"))
+            if mail is not None:
+                check_port(*mail, setting="STILLUP_MAIL_PINGS")
+            return _run(
+                options.host, options.port, options.config, commands(options.host, options.port, options.lease, mail)
+            )
+    except (AlreadyRunning, PortTaken, EnvironmentProblem) as exc:
         print(f"stillup: {exc}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
         return WRONG_CONFIGURATION
 
 
-def _run(host: str, port: int, config: Path | None, lease: str | None) -> int:
+def _run(host: str, port: int, config: Path | None, children: Mapping[str, Sequence[str]]) -> int:
     # Before it is read: a change from here on is noticed.
     watch = ConfigWatch(config, _apply_again) if config is not None else None
     prepare = (*START, "prepare", *(("--config", str(config)) if config else ()))
@@ -65,7 +70,7 @@ def _run(host: str, port: int, config: Path | None, lease: str | None) -> int:
             watch.poll()
 
     try:
-        Supervisor(commands(host, port, lease), each_tick=each_tick).run()
+        Supervisor(children, each_tick=each_tick).run()
     finally:
         greeting.say_account()
         if watch is not None:
@@ -73,13 +78,17 @@ def _run(host: str, port: int, config: Path | None, lease: str | None) -> int:
     return 0
 
 
-def commands(host: str, port: int, lease: str | None) -> Mapping[str, Sequence[str]]:
-    """The command line of each child."""
+def commands(
+    host: str, port: int, lease: str | None, mail: tuple[str, int] | None = None
+) -> Mapping[str, Sequence[str]]:
+    """The command line of each child; of the one that takes mails where it is to listen somewhere."""
     claims = ("--lease", lease) if lease else ()
+    mail_pings = {"mail_pings": (*START, "mail_pings", "--host", mail[0], "--port", str(mail[1]))} if mail else {}
     return {
         "web": (*START, "web", "--host", host, "--port", str(port)),
         "worker": (*START, "worker", *claims),
         "notifier": (*START, "notifier", *claims),
+        **mail_pings,
     }
 
 

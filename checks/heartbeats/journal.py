@@ -71,8 +71,9 @@ def _settle(answers: Iterable[tuple[asyncio.Future[Verdict], Verdict | None]]) -
 class Journal:
     """One thread that writes pings, and this process's signs of life by the same transactions."""
 
-    def __init__(self, url: str, take_strangers: Callable[[], list[Stranger]] = list) -> None:
+    def __init__(self, url: str, take_strangers: Callable[[], list[Stranger]] = list, *, role: str = sight.WEB) -> None:
         self._url = url
+        self._role = role
         self._take_strangers = take_strangers
         self._strangers: list[Stranger] = []  # not counted yet
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -88,7 +89,7 @@ class Journal:
     def open(self) -> None:
         """Begin. Does not wait for the store: while it is shut, pings are refused."""
         self._engine = open_engine(self._url)
-        self._signs = sight.Signs(process=process_name(sight.WEB), role=sight.WEB, location=sight.EVERYWHERE)
+        self._signs = sight.Signs(process=process_name(self._role), role=self._role, location=sight.EVERYWHERE)
         self._thread = threading.Thread(target=self._run, args=(self._engine, self._signs), name="pings", daemon=True)
         self._watchdog.start()
         self._thread.start()
@@ -200,7 +201,8 @@ class Journal:
             self._strangers = []
         for interval in blind:
             logger.warning(
-                "no pings were received from %s to %s",
+                "no pings were received by %s from %s to %s",
+                self._role,
                 f"{interval.start:%Y-%m-%dT%H:%M:%SZ}",
                 f"{interval.end:%Y-%m-%dT%H:%M:%SZ}",
                 extra={"action": "blind"},
@@ -213,7 +215,7 @@ class Journal:
         elif not self._shut:
             self._shut = True
             logger.error(
-                "pings can't be stored and are refused with 503: %s",
+                "pings can't be stored and are refused until they can: %s",
                 our_trouble(problem) or problem,
                 extra={"action": "store_shut"},
             )

@@ -212,6 +212,7 @@ _ENVIRONMENT = {
     "STILLUP_ADMIN_PASSWORD": "The password of that user.",
     "STILLUP_LOG_FORMAT": "`text`, for people, or `json`. By default `text`.",
     "STILLUP_PROBE_ALLOW": "Networks that probes may reach although they are refused by default, separated by spaces.",
+    "STILLUP_MAIL_PINGS": "Where `up` takes mails as pings: `host:port`, as in 127.0.0.1:2525. By default nowhere.",
     "STILLUP_NEW_HEARTBEAT_PERIOD": "How often a job is expected that a ping with ?create=1 made. 1d by default.",
     "STILLUP_NEW_HEARTBEAT_GRACE": "How late such a job may be. 1h by default.",
     "STILLUP_PROBE_DENY": "Networks that probes may not reach.",

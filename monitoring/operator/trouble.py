@@ -21,6 +21,7 @@ _DOES = {
     "worker": "nothing is probed there",
     "notifier": "nobody is told, and status pages stand still",
     "web": "pings are not received",
+    "mail_pings": "pings by mail wait at their senders",
 }
 
 
