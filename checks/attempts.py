@@ -37,20 +37,6 @@ async def connect(address: str, port: int, make: Callable[[], C]) -> C:
     return connection
 
 
-async def connected_socket(address: str, port: int) -> socket.socket:
-    """A socket that is connected and does not block. Raises OSError."""
-    row = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
-    sock = socket.socket(row[0], socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, row[4])
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
 def has_route(address: str) -> bool:
     """Whether a way leads from this machine to an address; nothing is sent."""
     row = socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]

@@ -1,30 +1,28 @@
 """The one way from a probe to its target: resolve, guard, connect, shake hands, and time each phase where it ends.
 
-Every kind dials through here, with a protocol of its own made of `Connection`; a library that wants to do more by
-itself gets a connected socket, or at the least an address that was checked.
+Every kind dials through here, with a protocol of its own made of `Connection`; what no stream carries exchanges
+datagrams, or asks for an address that was checked.
 """
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 from checks import datagrams
-from checks.attempts import connect, connected_socket, first_to_stand, has_route, shown
+from checks.attempts import connect, first_to_stand, has_route, shown
 from checks.connection import Connection
 from checks.datagrams import Fits, Heard
 from checks.dialling import Addresses, Later, establish, own_addresses
 from checks.guard import Guard, literal
 from checks.names import Names
 from checks.probe import ProbeContext
-from checks.proxying import ConnectionLink, Link, SocketLink, blamed_on, open_tunnel
+from checks.proxying import Link, blamed_on, open_tunnel
 from checks.registries import Registries
 from checks.resolver import Resolver
 from checks.route import Route
-from checks.securing import Tls, TlsContexts, library_context, secure, spec_tls
+from checks.securing import Tls, TlsContexts, secure, spec_tls
 from checks.tls import CertificateJudge
 from checks.tokens import Tokens
 
@@ -32,10 +30,8 @@ __all__ = [
     "DIRECT",
     "Resources",
     "Tls",
-    "connect_socket",
     "dial",
     "exchange",
-    "library_context",
     "reach",
     "spec_tls",
     "start_tls",
@@ -67,7 +63,6 @@ class Resources:
 
 
 C = TypeVar("C", bound=Connection)
-T = TypeVar("T")
 
 
 async def dial(
@@ -90,8 +85,7 @@ async def dial(
         except OSError:
             _forget(context, host, route)
             raise
-    way = _Way(partial(connect, port=route.proxy.port, make=make), ConnectionLink, Connection.abort)
-    connection, address, made_ns = await _through(context, host, port, route, way)
+    connection, address, made_ns = await _through(context, host, port, route, make)
     connection.made_ns = made_ns
     try:
         connection.peer = context.seen.evidence["address"] = shown(address, port)
@@ -115,29 +109,6 @@ async def start_tls(context: ProbeContext, connection: Connection, host: str, tl
     connection.expect_tls()
     await secure(connection, context, host, tls)
     connection.start()
-
-
-async def connect_socket(context: ProbeContext, host: str, port: int, route: Route = DIRECT) -> socket.socket:
-    """A connected socket that does not block, for a library that takes one; `dns` and `connect` are marked.
-
-    Raises like `dial`. Whoever gets the socket closes it.
-    """
-    close = socket.socket.close
-    if route.proxy is None:
-        addresses, later = await _addresses(context, host, route)
-        try:
-            sock = await first_to_stand(addresses, lambda address: connected_socket(address, port), close, later)
-        except OSError:
-            _forget(context, host, route)
-            raise
-        context.stopwatch.mark("connect", "first_byte")
-        context.seen.evidence["address"] = shown(*sock.getpeername()[:2])
-        return sock
-    way = _Way(partial(connected_socket, port=route.proxy.port), SocketLink, close)
-    sock, address, at_ns = await _through(context, host, port, route, way)
-    context.stopwatch.mark("connect", "first_byte", at_ns)
-    context.seen.evidence["address"] = shown(address, port)
-    return sock
 
 
 async def exchange(
@@ -165,17 +136,10 @@ async def reach(context: ProbeContext, host: str, port: int, route: Route = DIRE
     return address
 
 
-@dataclass(frozen=True, slots=True)
-class _Way(Generic[T]):
-    """How a thing of one sort is led through a proxy: opened, spoken over and dropped."""
-
-    open: Callable[[str], Coroutine[Any, Any, T]]
-    link: Callable[[T], Link]
-    drop: Callable[[T], None]
-
-
-async def _through(context: ProbeContext, host: str, port: int, route: Route, way: _Way[T]) -> tuple[T, str, int]:
-    """What was opened to the proxy and led on to the target, the address or name it leads to, and since when."""
+async def _through(
+    context: ProbeContext, host: str, port: int, route: Route, make: Callable[[], C]
+) -> tuple[C, str, int]:
+    """A connection to the proxy that leads on to the target, the address or name it leads to, and since when."""
     proxy = route.proxy
     assert proxy is not None  # noqa: S101 - nobody else comes here
     name = context.seen.evidence["proxy"] = shown(proxy.host, proxy.port)
@@ -187,20 +151,20 @@ async def _through(context: ProbeContext, host: str, port: int, route: Route, wa
     by_proxy = proxy.resolves and not literal(host)
     goals, later = ((host,), None) if by_proxy else await _addresses(context, host, route)
 
-    async def attempt(goal: str) -> tuple[T, str, int]:
+    async def attempt(goal: str) -> tuple[C, str, int]:
         with blamed_on(proxy):
-            opened = await first_to_stand(proxies, way.open, way.drop)
+            opened = await first_to_stand(proxies, lambda address: connect(address, proxy.port, make), Connection.abort)
         try:
-            link = way.link(opened)
+            link = Link(opened)
             await open_tunnel(link, proxy, goal, port)
         except BaseException:
-            way.drop(opened)
+            opened.abort()
             raise
         link.leave()
         return opened, goal, link.at_ns
 
     context.seen.waiting_for = f"the proxy {name}"
-    won = await first_to_stand(goals, attempt, lambda lost: way.drop(lost[0]), later)
+    won = await first_to_stand(goals, attempt, lambda lost: lost[0].abort(), later)
     context.seen.waiting_for = ""
     return won
 

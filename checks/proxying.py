@@ -6,18 +6,14 @@ says is bounded; whatever it refuses or gets wrong is told as the proxy's doing 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import ipaddress
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-from checks import clock
 from checks.attempts import shown
-from checks.connection import Connection, closed
+from checks.connection import Connection
 from checks.probe import ProbeFailure, from_os_error
 from checks.result import OURS, Failure, Reason
 from checks.route import Proxy
@@ -39,25 +35,7 @@ _REPLIES = {
 }
 
 
-class Link(Protocol):
-    """The bytes between us and a proxy."""
-
-    at_ns: int  # when what was read last arrived
-
-    async def send(self, data: bytes) -> None:
-        """Send all of it."""
-
-    async def read(self, size: int) -> bytes:
-        """Exactly so many bytes. Raises ProbeFailure or OSError where there are fewer."""
-
-    async def read_line(self, limit: int) -> bytes:
-        """Everything up to a line end, at most `limit` bytes."""
-
-    def leave(self) -> None:
-        """Give back what was not read."""
-
-
-class ConnectionLink:
+class Link:
     """Speaks on a connection that was not started yet; what is not read is left to it."""
 
     def __init__(self, connection: Connection) -> None:
@@ -94,39 +72,6 @@ class ConnectionLink:
         taken = bytes(self._read[:size])
         del self._read[:size]
         return taken
-
-
-class SocketLink:
-    """Speaks on a socket that does not block, and reads no byte too many."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.at_ns = clock.monotonic_ns()
-        self._sock = sock
-
-    async def send(self, data: bytes) -> None:
-        """Send all of it."""
-        await asyncio.get_running_loop().sock_sendall(self._sock, data)
-
-    async def read(self, size: int) -> bytes:
-        """Exactly so many bytes."""
-        found = b""
-        while len(found) < size:
-            piece = await asyncio.get_running_loop().sock_recv(self._sock, size - len(found))
-            self.at_ns = clock.monotonic_ns()
-            if not piece:
-                raise closed()
-            found += piece
-        return found
-
-    async def read_line(self, limit: int) -> bytes:
-        """Everything up to a line end."""
-        found = b""
-        while not found.endswith(b"\n") and len(found) < limit:
-            found += await self.read(1)
-        return found
-
-    def leave(self) -> None:
-        """Give back nothing: nothing too much was read."""
 
 
 async def open_tunnel(link: Link, proxy: Proxy, host: str, port: int) -> None:

@@ -8,14 +8,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 
 from checks import clock
 from checks.connection import Connection
 from checks.probe import ProbeContext, ProbeFailure
 from checks.result import Failure, Reason
 from checks.route import SecuredSpec
-from checks.tls import client_context, pem_blocks, system_bundle
+from checks.tls import client_context
 
 MAX_CONTEXTS = 1000  # settings that are kept: a client certificate each
 
@@ -81,21 +80,6 @@ async def secure(connection: Connection, context: ProbeContext, host: str, tls: 
         if certificate is not None:
             context.seen.evidence["certificate"] = certificate.as_dict()
         raise ProbeFailure(Failure(reason=Reason.CERTIFICATE, message=problem, phase="tls"))
-
-
-@lru_cache(maxsize=256)
-def library_context(tls: Tls) -> ssl.SSLContext:
-    """Settings for a library that does its own TLS: OpenSSL judges, by the system's authorities and those of `ca`.
-
-    The library is to be given `tls.server_name` or the host as the name.
-    """
-    context = client_context(*tls.alpn)
-    if tls.verify:
-        context.load_verify_locations(cadata="\n".join(pem_blocks(system_bundle() + tls.ca)))
-        context.check_hostname = True
-        context.verify_mode = ssl.CERT_REQUIRED
-    _load_own(context, tls)
-    return context
 
 
 def _load_own(context: ssl.SSLContext, tls: Tls) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from checks.connection import Connection
 from checks.guard import Guard
-from checks.network import Resources, Route, Tls, connect_socket, dial
+from checks.network import Resources, Route, Tls, dial
 from checks.probe import ProbeContext, ProbeFailure
 from checks.resolver import Resolver
 from checks.result import Reason
@@ -192,22 +192,6 @@ def test_a_proxy_that_never_answers_leaves_no_socket_behind():
             with pytest.raises(TimeoutError):
                 on_loop(ask(), shared)
             assert context.seen.waiting_for == f"the proxy {proxy.address}"
-
-
-@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
-def test_a_library_gets_a_socket_that_leads_through_the_proxy(scheme):
-    shared = resources()
-    context = ProbeContext(resources=shared)
-
-    async def ask(address, port):
-        route = Route(proxy=parse_proxy(f"{scheme}://{address}"))
-        sock = await connect_socket(context, "127.0.0.1", port, route)
-        with sock:
-            return await asyncio.get_running_loop().sock_recv(sock, 100)
-
-    with Target(connects() if scheme == "http" else socks()) as proxy, Target(greets(b"220 hello\r\n")) as target:
-        assert on_loop(ask(proxy.address, target.port), shared) == b"220 hello\r\n"
-    assert context.seen.evidence["address"] == target.address
 
 
 def test_a_proxy_with_a_dead_first_address_costs_a_quarter_of_a_second():

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 
 import pytest
 
 from checks.connection import Connection
 from checks.guard import Guard
-from checks.network import Resources, Tls, connect_socket, dial, library_context, start_tls
+from checks.network import Resources, Tls, dial, start_tls
 from checks.probe import ProbeContext, ProbeFailure
 from checks.resolver import Resolver
 from checks.result import Reason
@@ -153,29 +152,3 @@ def test_settings_are_made_once_and_forgotten_beyond_a_thousand(monkeypatch):
     for name in "bcd":
         contexts.get(Tls(alpn=(name,)))
     assert contexts.get(Tls(alpn=("a",))) is not first
-
-
-@pytest.mark.parametrize(
-    ("tls", "host", "good"),
-    [
-        (Tls(ca=authority_pem()), "127.0.0.1", True),
-        (Tls(ca=authority_pem()), "localhost", True),
-        (Tls(ca=authority_pem()), "other.example", False),
-        (Tls(), "127.0.0.1", False),
-        (Tls(verify=False), "other.example", True),
-    ],
-)
-def test_a_library_that_does_its_own_tls_verifies_as_we_would(tls, host, good):
-    async def work(context, port):
-        sock = await connect_socket(context, "127.0.0.1", port)
-        assert isinstance(sock, socket.socket)
-        _, writer = await asyncio.open_connection(sock=sock, ssl=library_context(tls), server_hostname=host)
-        writer.transport.abort()
-        return True
-
-    with Target(greets(b"x"), tls=trusted()) as target:
-        if good:
-            assert run(lambda context: work(context, target.port))[0]
-        else:
-            with pytest.raises(ssl.SSLCertVerificationError):
-                run(lambda context: work(context, target.port))
