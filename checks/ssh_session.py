@@ -23,6 +23,7 @@ MAX_OUTPUT = 65536  # bytes of output, and as many of errors
 WINDOW = 32768  # bytes that the server may send unasked
 _HOST = "host"  # who that is decides its key, and asyncssh is told no more
 _KEYS = "-*cert*"  # of hosts: all but certificates, for a fingerprint is that of a key
+_THEIRS = (asyncssh.Error, ValueError)  # the latter for packets, names and keys that asyncssh can't decode
 
 
 class Passage(Connection):
@@ -133,7 +134,7 @@ class Run(asyncssh.SSHClientSession[bytes]):
         if self.ended.done():
             return
         if exc is not None:
-            self.ended.set_exception(_failure_of(exc) if isinstance(exc, asyncssh.Error) else exc)
+            self.ended.set_exception(_failure_of(exc) if isinstance(exc, _THEIRS) else exc)
         else:
             self.ended.set_result(None)
 
@@ -141,11 +142,12 @@ class Run(asyncssh.SSHClientSession[bytes]):
 async def show_key(visitor: Visitor) -> None:
     """Have the host prove which key it has, and nothing more."""
     tunnel: Any = visitor.passage  # as much of one as asyncssh uses
+    options = _options(visitor)
     try:
         key = await asyncssh.get_server_host_key(
-            _HOST, tunnel=tunnel, config=None, options=_options(visitor), server_host_key_algs=_KEYS
+            _HOST, tunnel=tunnel, config=None, options=options, server_host_key_algs=_KEYS
         )
-    except asyncssh.Error as exc:
+    except _THEIRS as exc:
         raise _failure_of(exc) from exc
     visitor.see(key)
     if (problem := visitor.problem()) is not None:
@@ -164,7 +166,7 @@ async def login(
             yield connection
         finally:
             connection.close()
-    except asyncssh.Error as exc:
+    except _THEIRS as exc:
         raise visitor.problem() or _failure_of(exc) from exc
 
 
@@ -202,9 +204,10 @@ def _failure(reason: Reason, message: str) -> ProbeFailure:
     return ProbeFailure(Failure(reason=reason, message=message))
 
 
-def _failure_of(exc: asyncssh.Error) -> ProbeFailure:
+def _failure_of(exc: asyncssh.Error | ValueError) -> ProbeFailure:
     """The failure that asyncssh's error names."""
-    words = spoken(exc.reason.encode("utf-8", "replace"))[:200]
+    said = exc.reason if isinstance(exc, asyncssh.Error) else str(exc)
+    words = spoken(said.encode("utf-8", "replace"))[:200]
     match exc:
         case asyncssh.PermissionDenied():
             return _failure(Reason.AUTHENTICATION, "the server refused the login")

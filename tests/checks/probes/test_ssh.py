@@ -184,9 +184,19 @@ def test_what_is_no_server_of_ssh_is_down_as_such(options, greeting, reason):
     assert result.failure.reason in (reason if isinstance(reason, set) else {reason})
 
 
-def test_garbage_after_the_banner_is_down_as_such():
-    with Target(greets(b"SSH-2.0-x\r\n" + b"\xff" * 4000)) as target:
-        result = probe_ssh(target.address, host_key=ANOTHER_KEY, timeout="5s")
+KEYS_OFFERED = b"\x14" + bytes(16) + b"\xff" * 40  # SSH_MSG_KEXINIT, with lists that are longer than all of it
+PACKET = (len(KEYS_OFFERED) + 5).to_bytes(4, "big") + b"\x04" + KEYS_OFFERED + bytes(4)
+
+
+@pytest.mark.parametrize("options", [{}, {"username": "eve", "password": "wrong horse"}])
+@pytest.mark.parametrize(
+    "said",
+    [b"SSH-2.0-x\r\n" + b"\xff" * 4000, b"SSH-2.0-\xc8\xff\r\n", b"SSH-2.0-x\r\n" + PACKET],
+    ids=["no packet", "a version that is no text", "a packet that ends early"],
+)
+def test_what_can_not_be_read_is_down_as_such(said, options):
+    with Target(greets(said)) as target:
+        result = probe_ssh(target.address, host_key=ANOTHER_KEY, **options, timeout="5s")
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.PROTOCOL)
 
 
