@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from checks.store.claims import Claimed
 
 logger = logging.getLogger(__name__)
 
+_GROWN, _MANY = 1.1, 200  # so many more of them have to come until it is told again
 _LARGEST = 100_000  # specifications kept; beyond it all are read again, as at the start
 
 
@@ -41,6 +43,7 @@ class Specs:
         self.steady_rate = 0.0  # probes a second that they ask for
         self._secretbox = secretbox
         self._known: dict[int, Prepared] = {}
+        self._frozen = 0  # how many there were when the collector was last told to leave all alone
 
     def unknown(self, claimed: Iterable[Claimed]) -> list[int]:
         """The targets whose specification, at the claimed revision, must be read from the store."""
@@ -58,6 +61,10 @@ class Specs:
             self._known[target_id] = self._prepare(target_id, revision, data)
         if found:
             self.steady_rate = sum(1 / known.policy.interval for known in self._known.values())
+        if len(self._known) > _GROWN * self._frozen + _MANY:
+            # They stay. The collector would stop every probe for a tenth of a second to walk through 20,000 of them.
+            gc.freeze()
+            self._frozen = len(self._known)
 
     def get(self, claimed: Claimed) -> Prepared:
         """The specification of a claimed target, after `learn`."""
