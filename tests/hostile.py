@@ -137,8 +137,8 @@ async def _serve_web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         async for piece in BEHAVIOURS[name]():
             writer.write(piece)
             await writer.drain()
-    except (OSError, asyncio.IncompleteReadError):
-        pass
+    except (OSError, RuntimeError, asyncio.IncompleteReadError):
+        pass  # whoever asked is gone, or sent nothing
     finally:
         writer.close()
 
