@@ -90,6 +90,16 @@ class Connection(asyncio.Protocol):
         self.tls.write(data)
         self._flush()
 
+    def pause(self) -> None:
+        """Read nothing from here on, until `resume`: let the target wait."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
     def abort(self) -> None:
         """Drop the connection now. Nothing is called any more."""
         self._over = True

@@ -7,6 +7,7 @@ in header bytes, header lines, informational answers and body; time is bounded b
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 import httptools
 
@@ -20,6 +21,7 @@ MAX_BODY = 1024 * 1024  # bytes; an answer is cut there, and the result says so
 MAX_HEAD = 64 * 1024  # bytes of all headers
 MAX_HEADERS = 100
 MAX_WIRE = 2 * MAX_BODY + MAX_HEAD  # bytes of everything: a body may be wrapped in chunks of one byte
+AT_ONCE = 8 * 1024  # bytes of what may be tiny chunks that are read in one turn of the loop: it takes milliseconds
 MAX_INFORMATIONAL = 8  # answers 1xx before the real one
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -43,6 +45,8 @@ class Exchange(Connection):
         # Old servers end lines with a bare LF, and clients have always read them.
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
         self._version = ""
+        self._unread: deque[tuple[bytes, int]] = deque()  # what came and waits for its turn
+        self._end_unread: tuple[Exception | None] | None = None  # the end of the connection, which came after that
         self._pieces: list[bytes] = []
         self._received = 0  # bytes of the body
         self._wire_bytes = 0
@@ -86,6 +90,33 @@ class Exchange(Connection):
 
     def received(self, data: bytes, at_ns: int) -> None:
         """Feed the parser; called by `Connection` with bytes in clear."""
+        if len(data) <= AT_ONCE and not self._unread:
+            self._parse(data, at_ns)
+            return
+        self._unread.append((data, at_ns))
+        if len(self._unread) == 1:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Feed the parser with what came, so much a turn of the loop that other probes need not wait long."""
+        if self._finished or self._parser is None:
+            self._unread.clear()
+            return
+        data, at_ns = self._unread.popleft()
+        may_be_chunks = self._chunked or not self._head_done
+        if may_be_chunks and len(data) > AT_ONCE:
+            self._unread.appendleft((data[AT_ONCE:], at_ns))
+            data = data[:AT_ONCE]
+        self._parse(data, at_ns)
+        if self._unread:
+            self.pause()
+            asyncio.get_running_loop().call_soon(self._read_on)
+        elif self._end_unread is not None:
+            self.ended(*self._end_unread)
+        else:
+            self.resume()
+
+    def _parse(self, data: bytes, at_ns: int) -> None:
         if self._finished or self._parser is None:
             return
         if self.watch.phase == "first_byte":
@@ -115,6 +146,9 @@ class Exchange(Connection):
     def ended(self, exc: Exception | None) -> None:
         """The target closed the connection, which ends an answer that announced no length."""
         if self._finished:
+            return
+        if self._unread:
+            self._end_unread = (exc,)
             return
         if exc is not None:
             self._settle(exc)

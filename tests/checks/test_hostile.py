@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from checks.http1 import AT_ONCE
 from checks.network import Resources
 from checks.probe import ProbeContext, run
 from checks.probes import KINDS
@@ -69,3 +70,20 @@ def test_two_hundred_hostile_targets_cost_their_own_slots_and_nothing_else(caplo
         Reason.DENIED,
         Reason.EXPECTATION,
     }
+
+
+def test_tiny_chunks_are_read_in_many_turns_of_the_loop() -> None:
+    resources = Resources.open()
+
+    async def main(port: int) -> tuple[Result, int]:
+        asked, turns = asyncio.create_task(probed(resources, {"url": f"http://127.0.0.1:{port}/endless-chunks"})), 0
+        while not asked.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return asked.result()[0], turns
+
+    with hostile() as ports:
+        result, turns = on_loop(main(ports[0]), resources)
+    assert result.failure is not None
+    assert result.failure.reason is Reason.TOO_LARGE
+    assert turns > 2 * 1024 * 1024 / AT_ONCE
