@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, StorageState, expect
 
 from tests import browser as browsers
 from tests.journeys.inbox import Inbox
@@ -57,6 +58,13 @@ monitors:
     slug: long
     kind: heartbeat
     schedule: {{every: 1h}}
+  - name: Backup
+    kind: heartbeat
+    schedule: {{cron: "0 3 * * *", timezone: Europe/Riga}}
+    grace: 1h
+  - name: Fresh
+    kind: heartbeat
+    schedule: {{every: 1h}}
 channels:
   - name: {quoted}
     url: {inbox.json_url}
@@ -79,6 +87,17 @@ status_pages:
   - slug: bare
     title: Bare
 """
+
+
+# What a job says: numbers, a text of a stranger's, bytes that are no text, and a start that is waited for.
+REPORTS = (
+    ("/start", None),
+    ("/3?rows=1423&bytes=9e9", f"no space left\n{HOSTILE}\n{LONG * 5}".encode()),
+    ("/start?rows=7", None),
+    ("/0?rows=1500", bytes(range(256))),
+    ("/log", HOSTILE.encode()),
+    ("/start", None),
+)
 
 
 # One outage that ended, with an update and a post-mortem, and one that goes on.
@@ -109,9 +128,9 @@ class Installation:
     @property
     def operators(self) -> list[str]:
         """Every page for operators."""
-        monitors = [f"/dashboard/monitors/{slug}/" for slug in ("shop", "hostile", "long")]
+        monitors = [f"/dashboard/monitors/{slug}/" for slug in ("shop", "hostile", "long", "backup")]
         incidents = [f"/dashboard/incidents/{self.incidents[slug]}/" for slug in ("shop", "search")]
-        return ["/dashboard/", "/dashboard/?q=nothing-fits", *monitors, *incidents]
+        return ["/dashboard/", "/dashboard/?q=nothing-fits", "/dashboard/unknown-pings/", *monitors, *incidents]
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +152,10 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         done = stack.manage("shell", "-c", TELL)
         assert done.returncode == 0, done.stderr
         wait_until(lambda: "Post-mortems" in stack.get("/")[1], within=30, what="the page tells of the post-mortem")
+        address = stack.monitors()["backup"]["ping_url"]
+        for report, body in REPORTS:
+            assert stack.get(address + report, method="POST" if body else "GET", body=body)[0] == 200
+        assert stack.get(f"/ping/{UUID(int=1)}")[0] == 404
         yield Installation(stack)
 
 
@@ -151,6 +174,14 @@ def sign_in(look: Look) -> None:
     look.said.clear()
 
 
+@pytest.fixture(scope="module")
+def session(installation: Installation, browser: Browser) -> StorageState:
+    """What a browser keeps of somebody who is signed in."""
+    with window(browser, installation.address) as look:
+        sign_in(look)
+        return look.page.context.storage_state()
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_public_page_can_be_read_anywhere_and_breaks_no_rule(
@@ -163,10 +194,9 @@ def test_every_public_page_can_be_read_anywhere_and_breaks_no_rule(
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_operators_page_can_be_read_anywhere_and_breaks_no_rule(
-    installation: Installation, browser: Browser, width: int, scheme: str
+    installation: Installation, browser: Browser, session: StorageState, width: int, scheme: str
 ) -> None:
-    with window(browser, installation.address, width=width, color_scheme=scheme) as look:
-        sign_in(look)
+    with window(browser, installation.address, width=width, color_scheme=scheme, storage_state=session) as look:
         assert {path: found for path in installation.operators if (found := look.at(path).faults())} == {}
 
 
@@ -217,11 +247,13 @@ def test_an_open_page_keeps_itself_current(installation: Installation, browser: 
         assert look.faults() == []
 
 
-def test_the_dashboard_narrows_as_one_types_and_stays_so(installation: Installation, browser: Browser) -> None:
-    with window(browser, installation.address) as look:
-        sign_in(look)
+def test_the_dashboard_narrows_as_one_types_and_stays_so(
+    installation: Installation, browser: Browser, session: StorageState
+) -> None:
+    with window(browser, installation.address, storage_state=session) as look:
+        look.at("/dashboard/")
         rows = look.page.locator("tbody tr")
-        expect(rows).to_have_count(4)
+        expect(rows).to_have_count(6)
 
         look.page.get_by_label("Name, tag or kind").press_sequentially("shop")
 
@@ -229,6 +261,84 @@ def test_the_dashboard_narrows_as_one_types_and_stays_so(installation: Installat
         assert look.page.url.endswith("?q=shop&status=")
         look.page.reload()
         expect(rows).to_have_count(1)
+        assert look.faults() == []
+
+
+def test_a_job_that_reports_first_turns_its_open_page_green(
+    installation: Installation, browser: Browser, session: StorageState
+) -> None:
+    with window(browser, installation.address, storage_state=session) as look:
+        page = look.at("/dashboard/monitors/fresh/").page
+        expect(page.get_by_role("status")).to_contain_text("Waiting for the first ping")
+        page.locator("label", has_text="systemd").click()
+        address = page.locator("#ping-url").inner_text()
+
+        assert page.request.get(address).ok
+
+        expect(page.get_by_role("status")).to_contain_text("It works.")
+        expect(page.locator("#now")).to_have_class(re.compile(r"\bs-up\b"))
+        expect(page.locator("#run-list tbody")).to_have_count(1)
+        assert "ExecStopPost=-/bin/sh -c '" in page.locator(".tab:visible").inner_text()
+        assert look.faults() == []
+
+
+def test_a_heartbeats_page_is_whole_without_javascript(
+    installation: Installation, browser: Browser, session: StorageState
+) -> None:
+    with window(browser, installation.address, storage_state=session, java_script_enabled=False) as look:
+        page = look.at("/dashboard/monitors/long/").page
+
+        assert "Waiting for the first ping" in page.get_by_role("status").inner_text()
+        assert page.locator(".tab:visible").inner_text().startswith("In a crontab")
+        page.locator("label", has_text="Python").click()
+        assert "urllib.request.urlopen" in page.locator(".tab:visible").inner_text()
+        assert page.locator("[data-copy]:visible").count() == 0
+        look.at("/dashboard/monitors/backup/")
+        assert "In yours, UTC" in page.locator("#expected").inner_text()
+
+
+def test_an_address_is_copied_by_its_button(
+    installation: Installation, browser: Browser, session: StorageState
+) -> None:
+    allowed = ["clipboard-read", "clipboard-write"]
+    with window(browser, installation.address, storage_state=session, permissions=allowed) as look:
+        page = look.at("/dashboard/monitors/long/").page
+
+        page.get_by_role("button", name="Copy the address").click()
+
+        expect(page.get_by_role("button", name="Copied the address")).to_be_visible()
+        assert page.evaluate("navigator.clipboard.readText()") == page.locator("#ping-url").inner_text()
+
+
+def test_recipes_are_chosen_with_the_keyboard(
+    installation: Installation, browser: Browser, session: StorageState
+) -> None:
+    with window(browser, installation.address, storage_state=session) as look:
+        page = look.at("/dashboard/monitors/long/").page
+
+        page.locator("#recipe-cron").focus()
+        page.keyboard.press("ArrowRight")
+
+        assert page.locator(".tab:visible").inner_text().startswith("Our own clients/beat")
+        chosen = page.locator("#recipe-beat + label")
+        assert chosen.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
+
+
+def test_what_a_job_said_stays_open_while_it_is_read(
+    installation: Installation, browser: Browser, session: StorageState
+) -> None:
+    with window(browser, installation.address, storage_state=session, timezone_id="Asia/Kathmandu") as look:
+        page = look.at("/dashboard/monitors/backup/").page
+        page.locator("summary", has_text="no space left").click()
+        before = page.locator("#run-list").inner_html()
+        page.locator("body").click(position={"x": 2, "y": 2})
+
+        page.evaluate("document.querySelector('#now').textContent = 'old'")
+        page.evaluate("refresh()")
+
+        expect(page.locator("#now")).to_contain_text("Last heard from")
+        assert page.locator("#run-list").inner_html() == before
+        assert re.search(r"In yours, Asia/Kat\w+", page.locator("#expected").inner_text())
         assert look.faults() == []
 
 
