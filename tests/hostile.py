@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import itertools
-import os
 import socket
 import struct
 import subprocess
@@ -156,7 +155,7 @@ async def _reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
 
 async def _babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read(1)
-    writer.write(os.urandom(4096))
+    writer.write(bytes(range(255, -1, -1)) * 16)
     writer.close()
 
 
