@@ -53,8 +53,9 @@ def probe(engine, *outcomes: Outcome, **fields) -> None:
 
 def hear(engine, monitor, *pings: tuple[float, str] | tuple[float, str, dict]) -> None:
     """The job reported: (seconds from now, action, more of the ping)."""
+    now = clock.utcnow()
     for seconds, action, *more in pings:
-        at = clock.utcnow() + timedelta(seconds=seconds)
+        at = now + timedelta(seconds=seconds)
         given = Ping(address=monitor.ping_code, action=Action(action), received_at=at, **(more[0] if more else {}))
         with engine.begin() as conn:
             assert hear_all(conn, [given], at)[0] == [Verdict.STORED]
