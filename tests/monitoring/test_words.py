@@ -44,6 +44,17 @@ def test_a_failure_says_what_was_expected_and_what_was_found():
     assert words.failure(None) == ""
 
 
+def test_of_a_silent_job_the_failure_says_when_it_was_heard_last():
+    message = "expected at 03:00 Europe/Riga, last heard from 2026-03-09 01:04 UTC"
+    found = {
+        "reason": "late",
+        "message": message,
+        "expected": "a ping at 03:00 Europe/Riga",
+        "found": "last heard from",
+    }
+    assert words.failure(found) == message
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
