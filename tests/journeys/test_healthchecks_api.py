@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -17,13 +19,19 @@ from tests.journeys.town import Town
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 
+@cache
+def key_of(stack: Stack, role: str) -> str:
+    """A key of that role."""
+    made = stack.manage("create_api_key", f"{role} script", "--role", role)
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
+
+
 class Script:
     """What a script does with curl."""
 
     def __init__(self, stack: Stack, role: str) -> None:
-        made = stack.manage("create_api_key", f"script {uuid4()}", "--role", role)
-        assert made.returncode == 0, made.stderr
-        self.key, self._stack = made.stdout.strip(), stack
+        self.key, self._stack = key_of(stack, role), stack
 
     def __call__(self, method: str, address: str, document: Any = None) -> tuple[int, Any]:
         """Status and answer, read where it is JSON."""
@@ -81,6 +89,14 @@ def test_a_script_makes_a_check_pings_it_reads_what_happened_and_removes_it(town
     assert script("DELETE", check["update_url"])[0] == 200
     assert script("GET", check["update_url"])[0] == 404
     assert script("POST", check["ping_url"])[0] == 404
+
+
+def test_scripts_that_make_the_same_check_at_once_make_one(town: Town, script: Script):
+    asked = {"name": "Together", "tags": "scripted", "unique": ["name"]}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: script("POST", "/api/v3/checks/", asked), range(8)))
+    assert sorted(status for status, _ in answers) == [200] * 7 + [201]
+    assert len({check["uuid"] for _, check in answers}) == 1
 
 
 def test_what_stands_in_the_file_is_seen_and_not_changed(town: Town, script: Script):

@@ -58,6 +58,11 @@ class Asked:
         """The tags one by one."""
         return None if self.tags is None else list(dict.fromkeys(self.tags.split()))
 
+    @property
+    def own_slug(self) -> str:
+        """The slug that it is to have; empty where one is to be made."""
+        return (self.slug or "").strip()
+
 
 def read(document: Mapping[str, Any]) -> Asked:
     """What a document asks. Names that no field has are passed over, as there. Raises Invalid with every problem."""

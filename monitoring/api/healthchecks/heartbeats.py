@@ -76,14 +76,17 @@ def make(asked: Asked, *, version: int) -> tuple[Monitor, bool]:
     for _ in range(_TRIES):
         try:
             with transaction.atomic():
+                # The slug first: whoever makes the same one after we looked for it takes this slug too, and one fails.
+                slug = asked.own_slug or _free_slug(slugify(asked.name or "") or "heartbeat")
+                taken = Monitor.objects.filter(slug=asked.own_slug).first()
                 found = _same(asked)
                 if found is not None:
                     return _change(found, asked, version=version), False
-                before = {"kind": HEARTBEAT.spec.model_fields["kind"].default, **settings.NEW_HEARTBEAT}
-                if asked.name is None and not asked.slug:
+                _refuse_taken(taken)
+                if asked.name is None and not asked.own_slug:
                     raise Invalid("name is missing; allowed: a name, a slug, or both")
-                named = {"name": asked.slug} if asked.name is None else {}
-                slug = asked.slug or _free_slug(slugify(asked.name or "") or "heartbeat")
+                before = {"kind": HEARTBEAT.spec.model_fields["kind"].default, **settings.NEW_HEARTBEAT}
+                named = {"name": asked.own_slug} if asked.name is None else {}
                 return publish.change(spec=_spec({**before, **named}, asked, slug)), True
         except IntegrityError:
             continue
@@ -107,23 +110,26 @@ def _change(monitor: Monitor, asked: Asked, *, version: int) -> Monitor:
     spec = spec_of(locked)
     if spec is None:
         raise Refused(409, f"the stored options of {locked.slug} can't be read; write them anew in the admin")
-    slug = asked.slug or locked.slug
-    if version < 3 and not asked.slug and asked.name is not None and asked.name.strip() != spec.name:
+    slug = asked.own_slug or locked.slug
+    if version < 3 and not asked.own_slug and asked.name is not None and asked.name.strip() != spec.name:
         slug = _free_slug(slugify(asked.name) or "heartbeat", but=locked)
     if slug != locked.slug and (others := groups.groups_with(locked.slug)):
         raise Invalid(f"slug: {locked.slug} is a member of {', '.join(others)}: take it out there first")
-    return publish.change(locked, spec=_spec(dump(spec), asked, slug, monitor=locked))
+    _refuse_taken(Monitor.objects.filter(slug=slug).exclude(pk=locked.pk).first())
+    return publish.change(locked, spec=_spec(dump(spec), asked, slug))
 
 
-def _spec(before: dict[str, object], asked: Asked, slug: str, monitor: Monitor | None = None) -> MonitorSpec:
-    """The specification as asked; Invalid where none can be that, or the slug is another monitor's."""
+def _refuse_taken(other: Monitor | None) -> None:
+    if other is not None:
+        raise Invalid(f"slug is {shown(other.slug)}; that of another monitor: {other.name}; allowed: one that is free")
+
+
+def _spec(before: dict[str, object], asked: Asked, slug: str) -> MonitorSpec:
+    """The specification as asked; Invalid where none can be that."""
     try:
         spec = parse_spec(options(asked, before, slug))
     except ValidationError as exc:
         raise Invalid(*problems_of(exc)) from None
-    taken = Monitor.objects.filter(slug=spec.slug).first()
-    if taken is not None and taken != monitor:
-        raise Invalid(f"slug is {shown(spec.slug)}; that of another monitor: {taken.name}; allowed: one that is free")
     if asked.channels is not None:
         check_channels(asked.channels, Told().about(spec))
     return spec

@@ -14,6 +14,7 @@ from django.http import HttpResponse, JsonResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks import clock
+from checks.environment import EnvironmentProblem
 from checks.heartbeats import listing
 from checks.heartbeats.listing import Standing
 from checks.store.engine import StoreProblem, reading
@@ -117,7 +118,7 @@ def flips(call: Call, name: str) -> HttpResponse:
 @endpoint(GET=Needs.WRITE)
 def channels(call: Call) -> HttpResponse:  # noqa: ARG001 - a view
     """The channels that there are."""
-    found = [shapes.channel(each.uuid, each.name, service_of(each)) for each in Channel.objects.all()]
+    found = [shapes.channel(each.uuid, each.name, _service_of(each)) for each in Channel.objects.all()]
     return JsonResponse({"channels": found})
 
 
@@ -129,6 +130,13 @@ def status(call: Call) -> HttpResponse:  # noqa: ARG001 - a view
     with reading(publish.store_engine()) as conn:
         conn.execute(sa.select(1))
     return HttpResponse("OK", content_type="text/plain")
+
+
+def _service_of(channel: Channel) -> str:
+    try:
+        return service_of(channel)
+    except EnvironmentProblem:  # sealed with another key
+        return "unknown"
 
 
 def _changed(call: Call, monitor: Monitor, status: int = 200) -> HttpResponse:

@@ -103,11 +103,17 @@ def test_a_name_that_is_taken_makes_another_slug_and_a_slug_that_is_taken_is_ref
     made = [ask("POST", "checks/", {"name": name}).json()["slug"] for name in names]
     assert made[:2] == ["nightly-backup-2", "nightly-backup-3"]
     assert made[2:] == ["x" * 100, "x" * 99 + "y", "x" * 98 + "-2", "heartbeat", "heartbeat-2"]
-    message = error(ask("POST", "checks/", {"name": "Other", "slug": "nightly-backup"}))
+    message = error(ask("POST", "checks/", {"name": "Other", "slug": " nightly-backup"}))
     assert message == (
         'json validation error: slug is "nightly-backup"; that of another monitor: Nightly backup;'
         " allowed: one that is free"
     )
+
+
+def test_a_slug_that_is_taken_is_refused_to_a_check_that_has_another(ask, backup, make_monitor):
+    make_monitor(name="Shop")
+    assert "that of another monitor: Shop" in error(ask("POST", f"checks/{backup.uuid}", {"slug": "shop"}))
+    assert ask("POST", f"checks/{backup.uuid}", {"slug": " nightly-backup "}).status_code == 200
 
 
 def test_a_check_without_a_name_is_called_by_its_slug_and_one_without_both_is_refused(ask):

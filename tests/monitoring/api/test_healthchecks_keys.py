@@ -13,7 +13,7 @@ from checks import clock
 from monitoring import publish
 from monitoring.api import keys
 from monitoring.api.healthchecks.endpoint import MAX_BODY
-from monitoring.models import AlertRule, ApiKey, Monitor
+from monitoring.models import AlertRule, ApiKey, Channel, Monitor
 from monitoring.models.access import digest_of
 from tests.monitoring.api.test_healthchecks_checks import error
 
@@ -181,6 +181,12 @@ def test_channels_are_listed_without_their_addresses(ask, make_channel):
             {"id": str(chat.uuid), "name": "Chat", "kind": "slack"},
         ]
     }
+
+
+def test_a_channel_that_can_not_be_opened_is_listed_all_the_same(ask, make_channel):
+    channel = make_channel("Ann")
+    Channel.objects.filter(pk=channel.pk).update(sealed_url="sealed with another key")
+    assert ask("GET", "channels/").json()["channels"][0]["kind"] == "unknown"
 
 
 def test_the_channels_of_a_check_are_those_that_alert_rules_tell(ask, backup, make_channel):
