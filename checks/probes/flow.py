@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import urlencode
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -20,10 +19,10 @@ from checks.expect import Subject
 from checks.nearest import did_you_mean
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
 from checks.result import Failure, Observation, Reason
-from checks.spec import Line, Payload, SecretMark
+from checks.spec import Line
 from checks.units import spoken_duration
 from checks.web import ANSWER, Answer, Request, facts, fetch
-from checks.web_options import Form, Headers, JsonText, Method
+from checks.web_options import Body, Form, Headers, JsonBody, Method, check_written, written
 from checks.web_spec import WebSpec
 
 MAX_STEPS = 30
@@ -65,10 +64,10 @@ class Step(BaseModel):
     """The request method: GET, POST, or any other word that the target knows."""
     headers: Headers = {}
     """Headers of the request, by name. Kept like passwords, and not sent along a redirect to another host."""
-    body: Annotated[Payload, Field(max_length=65536), SecretMark()] = ""
+    body: Body = ""
     """The body of the request, sent as it stands: at most 64 KiB. Kept like passwords: who signs in sends one."""
-    json_body: Annotated[JsonText, SecretMark()] = ""
-    """The body of the request in JSON, at most 64 KiB: a mapping, a list, or text. Kept like passwords."""
+    json_body: JsonBody = ""
+    """The body of the request in JSON, at most 64 KiB: a mapping, a list, or text. Sent as application/json, kept like passwords."""
     form: Form = {}
     """The body of the request as a form, by the names of its fields. Kept like passwords."""
     follow_redirects: bool = True
@@ -88,13 +87,7 @@ class Step(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
-        if len({name.lower() for name in self.headers}) < len(self.headers):
-            raise ValueError("headers: each header may stand once, whatever its case")
-        given = [name for name in ("body", "json_body", "form") if getattr(self, name)]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are ways to write the body; keep one")
-        if given and self.method in ("GET", "HEAD"):
-            raise ValueError(f"{given[0]}: {self.method} sends none; use another method, such as POST")
+        check_written(self)
         return self
 
     def needs(self) -> Iterator[tuple[str, str]]:
@@ -116,19 +109,7 @@ class Step(BaseModel):
 
     def content(self, captured: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
         """The headers, their names in lower case, and the body."""
-        body, content_type = filled(self.body, captured, "text"), ""
-        if self.json_body:
-            body, content_type = filled(self.json_body, captured, "json"), "application/json"
-        elif self.form:
-            fields = {_text(name, captured): _text(value, captured) for name, value in self.form.items()}
-            body, content_type = urlencode(fields), "application/x-www-form-urlencoded"
-        headers = {"content-type": content_type} if content_type else {}
-        headers |= {name.lower(): _text(value, captured) for name, value in self.headers.items()}
-        return headers, body.encode()
-
-
-def _text(text: str, captured: Mapping[str, str]) -> str:
-    return filled(text, captured, "text")
+        return written(self, lambda text, place: filled(text, captured, place))
 
 
 def _filled_address(text: str, captured: Mapping[str, str]) -> str:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urlencode
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from checks.address import parse_url
 from checks.expect import Subject
 from checks.probe import TIMINGS, Kind, ProbeContext
 from checks.result import Observation
-from checks.spec import Payload
 from checks.web import ANSWER, Request, facts
-from checks.web_options import Form, Headers, JsonText, Method, WebUrl
+from checks.web_options import Body, Form, Headers, JsonBody, Method, WebUrl, check_written, written
 from checks.web_spec import WebSpec
 
 
@@ -43,22 +41,16 @@ class HttpSpec(WebSpec):
     """The request method: GET, POST, or any other word that the target knows."""
     headers: Headers = {}
     """Headers of the request, by name. Kept like passwords, and not sent along a redirect to another host."""
-    body: Annotated[Payload, Field(max_length=65536)] = ""
-    """The body of the request, sent as it stands: at most 64 KiB."""
-    json_body: JsonText = ""
-    """The body of the request in JSON, at most 64 KiB: a mapping, a list, or text. Sent as application/json."""
+    body: Body = ""
+    """The body of the request, sent as it stands: at most 64 KiB. Kept like passwords: who signs in sends one."""
+    json_body: JsonBody = ""
+    """The body of the request in JSON, at most 64 KiB: a mapping, a list, or text. Sent as application/json, kept like passwords."""
     form: Form = {}
     """The body of the request as a form, by the names of its fields. Kept like passwords."""
 
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
-        if len({name.lower() for name in self.headers}) < len(self.headers):
-            raise ValueError("headers: each header may stand once, whatever its case")
-        given = [name for name in ("body", "json_body", "form") if getattr(self, name)]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are ways to write the body; keep one")
-        if given and self.method in ("GET", "HEAD"):
-            raise ValueError(f"{given[0]}: {self.method} sends none; use another method, such as POST")
+        check_written(self)
         return self
 
     def ways_to_authenticate(self) -> list[str]:
@@ -69,14 +61,8 @@ class HttpSpec(WebSpec):
     @cached_property
     def first_request(self) -> Request:
         """The request that a probe begins with."""
-        body, content_type = self.body, ""
-        if self.json_body:
-            body, content_type = self.json_body, "application/json"
-        elif self.form:
-            body, content_type = urlencode(self.form), "application/x-www-form-urlencoded"
-        headers = {"content-type": content_type} if content_type else {}
-        headers |= {name.lower(): value for name, value in self.headers.items()}
-        return self.write(parse_url(self.url), self.method, headers, body.encode())
+        headers, body = written(self)
+        return self.write(parse_url(self.url), self.method, headers, body)
 
 
 async def probe(spec: HttpSpec, context: ProbeContext) -> Observation:

@@ -19,6 +19,7 @@ from unfold.views import ChangeList as UnfoldChangeList
 
 from checks import clock
 from checks.environment import EnvironmentProblem
+from checks.evidence import hidden
 from checks.probes import KINDS, spec_class
 from checks.spec import redact
 from checks.store import reader
@@ -133,7 +134,7 @@ class MonitorAdmin(OwnedAdmin):
     def configuration(self, monitor: Monitor) -> SafeString:
         """The options as the file says them, secrets as dots."""
         shown = redact(spec_class(monitor.kind), monitor.spec)
-        return format_html("<pre>{}</pre>", yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
+        return format_html("<pre>{}</pre>", hidden(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)))
 
     @admin.display(description="Ping URL")
     def ping_url(self, monitor: Monitor) -> SafeString:

@@ -116,18 +116,33 @@ def _field(path: tuple[str, ...], option: Option, info: FieldInfo) -> OptionFiel
         case "number":
             field = forms.IntegerField(widget=widgets.UnfoldAdminIntegerFieldWidget, **words)
             return OptionField(path=path, field=field, show=_same, read=_unless_empty)
+    returns = r" Write \r where a carriage return is meant." if is_verbatim(info) else ""
     if secret:
-        words["help_text"] += " It is never shown again; leave it empty to keep what is set."
-        widget: forms.Widget = widgets.UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
+        words["help_text"] += f" It is never shown again; leave it empty to keep what is set.{returns}"
+        lines = is_multiline(info)
+        widget: forms.Widget = _SecretArea(_textarea(3).attrs | {"autocomplete": "off"}) if lines else _password()
+        read = _with_returns if returns else _text
         field = forms.CharField(widget=widget, strip=False, **words)
-        return OptionField(path=path, field=field, show=_nothing, read=_unless_empty, secret=True)
-    if is_verbatim(info):
-        words["help_text"] += r" Write \r where a carriage return is meant."
+        return OptionField(path=path, field=field, show=_nothing, read=read, secret=True)
+    if returns:
+        words["help_text"] += returns
         field = forms.CharField(widget=_textarea(3), strip=False, **words)
         return OptionField(path=path, field=field, show=_with_returns_written, read=_with_returns)
     widget = _textarea(3) if is_multiline(info) else widgets.UnfoldAdminTextInputWidget()
     field = forms.CharField(widget=widget, **words)
     return OptionField(path=path, field=field, show=_same, read=_text)
+
+
+class _SecretArea(Textarea):
+    """Several lines that are typed and never shown, such as a private key: a password's field would join them."""
+
+    def format_value(self, _value: Any) -> None:
+        """Nothing, also where the form comes back with a mistake."""
+
+
+def _password() -> forms.Widget:
+    widget: forms.Widget = widgets.UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
+    return widget
 
 
 def _textarea(rows: int) -> forms.Widget:

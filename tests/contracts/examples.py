@@ -177,6 +177,8 @@ EXAMPLES: dict[str, Example] = {
         ask=lambda address: {"url": f"http://{address}/"},
         serves=echoing,
         secrets={
+            "body": {"method": "POST"},
+            "json_body": {"method": "POST", "json_body": '{"pin": "secret-of-json"}'},
             "form": {"method": "POST", "form": {"token": "secret-of-form"}},
             "client_secret": {"token_url": "http://127.0.0.1:9/", "client_id": "eve"},
         },

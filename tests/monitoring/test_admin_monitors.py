@@ -16,6 +16,7 @@ from monitoring.admin import option_fields
 from monitoring.admin.monitor_form import form_of
 from monitoring.models import Monitor
 from tests.factories import make_spec
+from tests.servers import authority
 
 pytestmark = pytest.mark.django_db
 
@@ -229,12 +230,30 @@ def test_a_secret_is_replaced_and_removed(page, make_monitor, committed):
 
 
 def test_an_error_page_repeats_no_secret_that_was_typed(page):
-    answer = page.post(f"{ADD}?kind=http", filled("http", name="", url="x", password="typed-s3cret"))
-    assert "typed-s3cret" not in answer.content.decode()
+    typed = {"password": "typed-s3cret", "client_key": "typed-key", "body": "typed-body"}
+    answer = page.post(f"{ADD}?kind=http", filled("http", name="", url="x", **typed))
+    assert "typed-" not in answer.content.decode()
+
+
+def test_a_secret_of_several_lines_keeps_them(page, committed):
+    certificate = authority().issue_cert("client.example")
+    pems = {
+        "client_certificate": certificate.cert_chain_pems[0].bytes().decode(),
+        "client_key": certificate.private_key_pem.bytes().decode(),
+    }
+    typed = {name: pem.replace("\n", "\r\n") for name, pem in pems.items()}
+    with committed():
+        answer = page.post(f"{ADD}?kind=http", filled("http", name="Shop", url="http://h/", **typed))
+    assert answer.status_code == 302, errors(answer)
+    found = dump(publish.spec_of(Monitor.objects.get()))
+    assert {name: found[name] for name in pems} == {name: pem.strip() for name, pem in pems.items()}
+    body = page.get(change_url(Monitor.objects.get())).content.decode()
+    assert '<textarea name="client_key"' in body
+    assert pems["client_key"].splitlines()[1] not in body
 
 
 def test_what_the_file_owns_is_read_only_and_says_so(page, make_monitor, committed):
-    monitor = make_monitor(owner="file", **SECRETS)
+    monitor = make_monitor(owner="file", **{**SECRETS, "url": "http://127.0.0.1:9/?token=kept-t0ken"})
     body = page.get(change_url(monitor)).content.decode()
     assert "This is kept in the configuration file" in body
     assert "url: http://127.0.0.1:9/" in body
