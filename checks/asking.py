@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from checks.document import DocumentProblems, Node, load
 from checks.nearest import did_you_mean
+from checks.options import options
 from checks.probes import KINDS, parse_spec, spec_class
-from checks.spec import MonitorSpec, ProbedSpec, slugify
+from checks.spec import MonitorSpec, ProbedSpec, dump, slugify
 from checks.validation import validate
 
 MOST_BYTES = 1 << 20  # of a file
+_TEXTS = ("text", "choice", "duration")  # what is text, whatever it looks like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +112,24 @@ def _given(arguments: Namespace) -> dict[str, Any]:
         name, equals, value = option.partition("=")
         if not equals:
             raise WrongUsage(f"--option {option}: write NAME=VALUE, as in method=HEAD")
-        try:
-            data[name] = json.loads(value)
-        except ValueError:
-            data[name] = value
+        data[name] = value
     return data
+
+
+def _read(model: type[MonitorSpec], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the command line names, each as its type has it: text as it stands, the others as JSON."""
+    known = options(model)
+    return {
+        name: value if name in known and known[name].value.shape in _TEXTS else _from_json(value)
+        for name, value in given.items()
+    }
+
+
+def _from_json(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 # An address.
@@ -125,7 +140,7 @@ def _from_address(target: str, kind: str | None, given: Mapping[str, Any]) -> Mo
     option = cast("type[ProbedSpec]", spec_class(found)).target_option
     if not option:
         raise WrongUsage(f"{found} asks no single address; describe the monitor in a file")
-    data = {"kind": found, "name": "probe", **data, **given}
+    data = {"kind": found, "name": "probe", **data, **_read(spec_class(found), given)}
     data.setdefault(option, target)
     try:
         return parse_spec(data)
@@ -236,7 +251,7 @@ def _validated(node: Node, defaults: Mapping[str, Node], given: Mapping[str, Any
     if not given:
         return spec
     try:
-        return parse_spec({**spec.model_dump(mode="json", exclude_defaults=True), "kind": spec.kind, **given})
+        return parse_spec({**dump(spec), **_read(model, given)})
     except ValidationError as exc:
         problems_given = exc.errors(include_url=False, include_input=False)
         raise WrongUsage("; ".join(_spoken(each["loc"], each["msg"]) for each in problems_given)) from exc

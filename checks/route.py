@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, Field, model_validator
 
 from checks.address import host_name, parse_host_port, parse_url
-from checks.spec import Line, ProbedSpec, Secret, SecretMark, Text
+from checks.spec import AsWritten, Line, ProbedSpec, Secret, SecretMark, Text
 from checks.tls import CaBundle
 
 _PROXY_PORTS = {"http": 8080, "socks5": 1080, "socks5h": 1080}
@@ -126,7 +126,7 @@ HostPort = Annotated[Line, Field(min_length=1, max_length=300), AfterValidator(_
 class RoutedSpec(ProbedSpec):
     """Options of the kinds that reach a target by its name or address."""
 
-    ip: Literal["any", "4", "6"] = "any"
+    ip: Annotated[Literal["any", "4", "6"], AsWritten] = "any"
     """Over IPv4 or IPv6 only; any takes whichever connects first."""
     resolver: Annotated[Line, Field(max_length=300), AfterValidator(_is_resolver)] = ""
     """Who resolves names, as in 10.0.0.53, tls://dns.example or https://dns.example/dns-query. By default this machine."""

@@ -57,6 +57,14 @@ class SecretMark:
     """Marks an option whose value is sealed in the stores and never shown."""
 
 
+def _written(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+AsWritten = BeforeValidator(_written)
+"""For a choice such as 4 or 1.1, which a document reads as a number."""
+
+
 def _one_line(value: str) -> str:
     bad = next((c for c in value if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")), None)
     if bad is not None:

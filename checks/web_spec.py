@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from checks.address import Url
 from checks.authentication import Client, ClientCredentials, Digest
@@ -15,16 +15,11 @@ from checks.network import Tls, spec_tls
 from checks.probe import ProbeContext
 from checks.request import Request, basic
 from checks.route import ProxiedSpec, SecuredSpec
-from checks.spec import Line, Secret
+from checks.spec import AsWritten, Line, Secret
 from checks.web import HTTP_1, HTTP_2, HTTP_ANY, Answer, Authentication, fetch
 from checks.web_options import WebUrl
 
 _ALPN = {"1.1": HTTP_1, "2": HTTP_2, "any": HTTP_ANY}
-
-
-def _written(value: object) -> object:
-    # A document reads 1.1 as a number.
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class WebSpec(ProxiedSpec, SecuredSpec):
@@ -58,7 +53,7 @@ class WebSpec(ProxiedSpec, SecuredSpec):
     """Follow a redirect from https to http, too."""
     block_page: Literal["degraded", "down"] = "degraded"
     """What it is when the block page of a content network or firewall answers where something else was expected."""
-    http_version: Annotated[Literal["1.1", "2", "any"], BeforeValidator(_written)] = "1.1"
+    http_version: Annotated[Literal["1.1", "2", "any"], AsWritten] = "1.1"
     """The version of HTTP: 1.1, 2, or any for the one that the target chooses in the TLS handshake, 2 where it can."""
     accept_encoding: Annotated[tuple[Literal["gzip", "deflate", "br", "zstd"], ...], Field(max_length=4)] = ()
     """How the body may be encoded, in the order of preference. By default not at all, so that its size is that of the text."""

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
 from checks.result import Observation
-from checks.spec import Line, Secret
+from checks.spec import AsWritten, Line, Secret
 from checks.wire import WIRE_SUBJECTS, WireSpec, importing, open_wire, time_left
 
 
@@ -40,7 +40,7 @@ degraded:
 
     kind: Literal["mqtt"] = "mqtt"
     """Asks a broker of MQTT."""
-    version: Literal["3.1.1", "5"] = "3.1.1"
+    version: Annotated[Literal["3.1.1", "5"], AsWritten] = "3.1.1"
     """The version of MQTT that is spoken."""
     client_id: Annotated[Line, Field(max_length=200)] = ""
     """The identity towards the broker, which ends another connection of the same one. By default a new one each time."""

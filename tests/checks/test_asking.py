@@ -54,6 +54,17 @@ def test_a_kind_that_is_named_wins_over_the_scheme():
     assert asked("example.org", kind="domain").domain == "example.org"
 
 
+def test_an_option_is_read_as_its_type_has_it():
+    spec = asked(
+        "http://a.example/",
+        option=["ip=4", "http_version=2", "username=1", "password=12345", 'expect=["status == 200"]', "invert=true"],
+    )
+    assert (spec.ip, spec.http_version, spec.username, spec.password) == ("4", "2", "1", "12345")
+    assert (spec.expect, spec.invert) == (("status == 200",), True)
+    assert asked("postgres://db.example", option=["tls=off"]).tls == "off"
+    assert asked("redis://db.example", option=["database=2", "tls=true"]).database == 2
+
+
 ONE = "name: Shop\nkind: tcp\naddress: 'a.example:1'\n"
 TWO = """
 defaults: {timeout: 3s, interval: 5m}

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.network import Resources
+from checks.options import options
 from checks.probes import KINDS, parse_spec, spec_class
 from checks.result import Outcome, Reason
 from checks.spec import REDACTED, ProbedSpec, dump, redact, seal, secret_options, unseal
@@ -186,6 +187,15 @@ def test_a_duration_needs_a_unit(kind):
     for name in durations:
         with pytest.raises(ValueError, match="needs a unit"):
             make_spec(kind=kind, **{name: 30})
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_choice_that_looks_like_a_number_needs_no_quotes(kind):
+    for name, option in options(spec_class(kind)).items():
+        for choice in option.value.choices:
+            plain = yaml.safe_load(choice)
+            if isinstance(plain, int | float) and not isinstance(plain, bool):
+                assert getattr(make_spec(kind=kind, **{name: plain}), name) == choice
 
 
 @pytest.mark.parametrize("kind", ALL)
