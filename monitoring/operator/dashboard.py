@@ -149,7 +149,7 @@ def _row(known: _Known, figures: reader.Figures | None, *, incident: UUID | None
         kind=monitor.kind,
         status=known.status,
         since=view.since if view else None,
-        last_result_at=(view.last_result_at or view.last_ping_at) if view else None,
+        last_result_at=(view.last_ping_at or view.last_result_at) if view else None,  # silence is no result
         last_latency=None if latency is None else latency / 1e9,
         failure=words.failure(view.last_failure) if view else "",
         p50=figures.p50 if figures else None,

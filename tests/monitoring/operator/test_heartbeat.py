@@ -44,6 +44,15 @@ def lines(page: str) -> list[str]:
     return [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body)).strip() for body in bodies]
 
 
+def stay_awake_and_sweep(engine) -> None:
+    """Silence is judged, by a web process that received pings all the while."""
+    now = clock.utcnow()
+    with engine.begin() as conn:
+        sign = {"process": "web", "role": WEB, "location": "", "started_at": now - timedelta(days=1), "at": now}
+        conn.execute(sign_of_life.insert(), sign)
+        sweep(conn, now)
+
+
 def rotate_url(monitor) -> str:
     return reverse("rotate_ping_url", args=[monitor.slug])
 
@@ -238,12 +247,7 @@ def test_an_interval_is_expected_from_its_last_ping_on(operator_client, hourly, 
 
 def test_what_is_late_says_until_when_it_has_time(operator_client, hourly, published_to_sqlite):
     hear(published_to_sqlite, hourly, (-3600 - 240, "success"))
-    now = clock.utcnow()
-    with published_to_sqlite.begin() as conn:
-        # A web process received pings all the while.
-        sign = {"process": "web", "role": WEB, "location": "", "started_at": now - timedelta(days=1), "at": now}
-        conn.execute(sign_of_life.insert(), sign)
-        sweep(conn, now)
+    stay_awake_and_sweep(published_to_sqlite)
 
     page = text_of(operator_client.get(monitor_url(hourly)))
 
@@ -310,3 +314,12 @@ def test_a_paused_or_retired_job_waits_for_nothing(operator_client, hourly, job,
         assert "Waiting for" not in page
         assert "When it is expected next" not in page
     assert rotate_url(job) not in page
+
+
+def test_the_dashboard_tells_when_a_job_was_heard_last(operator_client, hourly, published_to_sqlite):
+    hear(published_to_sqlite, hourly, (-3600 - 240, "success"))
+    stay_awake_and_sweep(published_to_sqlite)
+
+    page = text_of(operator_client.get("/dashboard/"))
+
+    assert re.search(r'data-label="Last result" class="number more"><span><time[^>]*>1 h 4 min</time> ago', page)
