@@ -52,7 +52,7 @@ def measure(database: str, rate: int, interval: int, seconds: float) -> bool:
         ]
     rows = [row for found, _ in rounds for row in found]
     late = [(row.started_at - row.due_at).total_seconds() for row in rows]
-    costs = sorted((spent.whole / len(found) * 1e6, spent.loop / len(found) * 1e6) for found, spent in rounds)
+    costs = sorted((spent.whole / len(found) * 1e6, spent.loop / len(found) * 1e6) for found, spent in rounds if found)
     (least, of_loop), (most, _) = costs[0], costs[-1]
     print(f"{database}: {rate * interval} http monitors every {interval} s, {len(rows)} probes in {seconds:g} s")
     print(

@@ -30,6 +30,8 @@ from checks.worker import Worker
 
 logger = logging.getLogger(__name__)
 
+SWITCH = 0.001  # seconds that a thread of ours may keep the loop from running, and so from reading what has arrived
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """What the command line says to a worker."""
@@ -99,6 +101,7 @@ async def run_worker(
 ) -> None:
     """Work on one store until `stop`, or a signal. Raises EnvironmentProblem and SchemaMismatch."""
     stop = stop or _stop_on_signals()
+    sys.setswitchinterval(SWITCH)
     engine = open_engine(url)
     watchdog = process.Watchdog()
     watchdog.start()

@@ -87,7 +87,7 @@ def claim(
         )
     )
     # In the order of their due times.
-    return [_claimed(row, location) for row in sorted(map(tuple, conn.execute(query)))]
+    return [_claimed(row, location) for row in sorted(map(tuple, conn.execute(query).all()))]
 
 
 def _claimed(row: tuple[Any, ...], location: str) -> Claimed:

@@ -184,4 +184,4 @@ def lock_targets(
 ) -> list[sa.Row[Any]]:
     """The locked rows of the targets that match, in the order of their numbers."""
     query = sa.select(*(columns or target.c)).where(where).order_by(target.c.id)
-    return list(conn.execute(query.with_for_update()))
+    return list(conn.execute(query.with_for_update()).all())
