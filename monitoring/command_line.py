@@ -1,4 +1,4 @@
-"""What `manage.py` does before Django loads: the environment that the arguments mean, and `up` and the worker, which need none.
+"""What `manage.py` does before Django loads: the environment that the arguments mean, and the commands that need none.
 
 Exit status 78 is the configuration's fault: the environment, the configuration file or a database's schema.
 """
@@ -58,10 +58,14 @@ def main(argv: Sequence[str]) -> int:
             from checks.worker_process import main as run_worker
 
             _leave_at_once(run_worker(list(argv[2:])))
+        if argv[1:2] == ["mail_pings"]:
+            from monitoring.mail_pings import main as run_mail_pings
+
+            _leave_at_once(run_mail_pings(list(argv[2:])))
         from django.core.management import execute_from_command_line
 
         execute_from_command_line(list(argv))
-        if argv[1:2] in (["web"], ["notifier"], ["mail_pings"]):
+        if argv[1:2] in (["web"], ["notifier"]):
             _leave_at_once(0)
     except EnvironmentProblem as exc:
         print(f"stillup: {exc}", file=sys.stderr)  # noqa: T201 - logging is not configured yet

@@ -50,8 +50,8 @@ class BodyTooLarge(Exception):
     """The body that is being read passed the cap."""
 
 
-class ClientLeft(Exception):
-    """The client closed before its body was whole."""
+class BodyBrokeOff(Exception):
+    """The client left before its body was whole, or sent chunks that are none."""
 
 
 class Front:
@@ -119,7 +119,8 @@ class Front:
         except BodyTooLarge:
             await refuse(send, 413, f"the body is larger than {MAX_BODY} bytes")
             return
-        except ClientLeft:
+        except BodyBrokeOff:
+            await refuse(send, 400, "the body broke off before its end")
             return
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -131,12 +132,12 @@ class Front:
 
 
 async def _whole_body(receive: Receive) -> bytes:
-    """The body. Raises BodyTooLarge and ClientLeft."""
+    """The body. Raises BodyTooLarge and BodyBrokeOff."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientLeft
+            raise BodyBrokeOff
         body += message.get("body", b"")
         if len(body) > MAX_BODY:
             raise BodyTooLarge

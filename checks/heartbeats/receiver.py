@@ -67,8 +67,6 @@ class PingReceiver:
             made = await self._take(request, scope, receive)
         except Refused as refused:
             await _answer(send, scope, refused.status, str(refused), refused.headers)
-        except ConnectionResetError:
-            return  # the client left before its request was whole
         else:
             status, sentence = (201, "Created") if made else (200, "OK")
             await _answer(send, scope, status, sentence, [(b"ping-body-limit", str(BODY_KEPT).encode())])
@@ -133,7 +131,7 @@ class PingReceiver:
 
 
 async def _read_body(scope: Scope, receive: Receive) -> tuple[bytes, int]:
-    """The first bytes of the body, and its size. Raises Refused, and ConnectionResetError when the client leaves."""
+    """The first bytes of the body, and its size. Raises Refused."""
     announced = _header(scope, b"content-length")
     if announced.isdigit() and (len(announced) > 10 or int(announced) > BODY_READ):
         raise Refused(413, f"the body is larger than {BODY_READ} bytes", _CLOSE)
@@ -144,8 +142,8 @@ async def _read_body(scope: Scope, receive: Receive) -> tuple[bytes, int]:
         async with asyncio.timeout(BODY_WITHIN):
             while True:
                 message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ConnectionResetError
+                if message["type"] == "http.disconnect":  # the client left, or its chunks are none
+                    raise Refused(400, "the body broke off before its end", _CLOSE)
                 part = message.get("body", b"")
                 kept += part[: BODY_KEPT - len(kept)]
                 size += len(part)

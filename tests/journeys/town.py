@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.journeys.inbox import Inbox, Message
+from tests.journeys.ports import free_port
 from tests.journeys.stack import Stack, wait_until
 from tests.journeys.target import Target
 
@@ -23,7 +24,8 @@ class Town:
         directory = Path(self._open.enter_context(TemporaryDirectory(prefix="stillup-town-")))
         self.servers = {name: self._open.enter_context(Target()) for name in SERVERS}
         self.inbox = self._open.enter_context(Inbox())
-        self.stack = Stack(directory, database, self.configuration())
+        self.mail_port = free_port()
+        self.stack = Stack(directory, database, self.configuration(), STILLUP_MAIL_PINGS=f"127.0.0.1:{self.mail_port}")
         self._open.enter_context(self.stack)
 
     def close(self) -> None:
@@ -61,6 +63,17 @@ monitors:
     schedule: {{every: 2s}}
     grace: 2s
     tags: [jobs]
+  - name: Mailed
+    kind: heartbeat
+    schedule: {{every: 1h}}
+    failure_keywords: [FAILED]
+  - name: Hammered
+    kind: heartbeat
+    schedule: {{every: 1h}}
+  - name: Hammered too
+    kind: heartbeat
+    schedule: {{every: 5s}}
+    grace: 10s
 {more}
 channels:
   - name: ops-mail

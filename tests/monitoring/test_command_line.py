@@ -43,8 +43,8 @@ def loaded(*arguments: str, tmp_path: Path) -> set[str]:
     return {line.split("'")[1] for line in done.stderr.splitlines() if line.startswith("import '")}
 
 
-@pytest.mark.parametrize("command", ["up", "worker"])
-def test_the_parent_and_the_worker_load_no_django(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["up", "worker", "mail_pings"])
+def test_what_needs_no_django_loads_none(command: str, tmp_path: Path) -> None:
     modules = loaded(command, tmp_path=tmp_path)
     assert "monitoring.command_line" in modules
     assert {"django", "django.db", "apprise"} & modules == set()
@@ -58,7 +58,7 @@ def test_a_data_directory_that_is_given_is_made_for_nobody_else(tmp_path: Path) 
 
 
 def test_an_unknown_argument_is_told_with_the_usage(tmp_path: Path) -> None:
-    for command in ("up", "worker", "web"):
+    for command in ("up", "worker", "web", "mail_pings"):
         done = run(command, "--prot", "1", STILLUP_DATA_DIR=str(tmp_path))
         assert done.returncode == 2
         assert "usage: " in done.stderr
