@@ -75,9 +75,8 @@ def test_a_block_that_swallows_its_cancellation_ends_in_order() -> None:
     async def main() -> int:
         task = asyncio.current_task()
         assert task is not None
-        with Deadline(0.01):
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(10)
+        with Deadline(0.01), contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(10)
         return task.cancelling()
 
     assert asyncio.run(main()) == 0
