@@ -6,12 +6,9 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 
-from checks.result import Reason
 from checks.units import spoken_duration
 
 NONE = "\N{EN DASH}"
-# Of a job that was silent too long nothing was got: the failure's own sentence says since when.
-_SENTENCES = frozenset({Reason.LATE, Reason.MISSED, Reason.OVERRAN})
 
 
 def spoken(seconds: float | None) -> str:
@@ -45,11 +42,7 @@ def share(ratio: float | None) -> str:
 
 def failure(found: Mapping[str, str] | None) -> str:
     """What a failure says to an operator, in one line; nothing where there is none."""
-    if not found:
-        return ""
-    if found.get("expected") and found.get("reason") not in _SENTENCES:
-        return f"expected {found['expected']}, got {found.get('found') or 'nothing'}"
-    return str(found.get("message") or found.get("reason") or "")
+    return str(found.get("message") or found.get("reason") or "") if found else ""
 
 
 def number(value: float) -> str:
