@@ -56,8 +56,8 @@ def as_utf8(data: bytes, content_type: str) -> bytes:
 
 
 def excerpt(data: bytes) -> str:
-    """The beginning of a body as printable text."""
-    text = data[:EXCERPT].decode("utf-8", "replace")
+    """The beginning of a body as printable text; its lines may end as those of mail and of Windows do."""
+    text = data[:EXCERPT].decode("utf-8", "replace").replace("\r\n", "\n")
     return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
