@@ -241,7 +241,7 @@ def _validated(node: Node, defaults: Mapping[str, Node], given: Mapping[str, Any
     if kind is None:
         raise DocumentProblems([node.missing("kind", f"is required; one of {', '.join(KINDS)}")])
     try:
-        model = spec_class(str(kind.value))
+        model = spec_class(kind.value if isinstance(kind.value, str) else kind.shown())
     except ValueError as exc:
         raise DocumentProblems([kind.problem(str(exc))]) from exc
     shared = {name: child for name, child in defaults.items() if name in model.model_fields}

@@ -148,7 +148,7 @@ class _Reader:
         if kind.broken:
             return None
         try:
-            model = spec_class(str(kind.value))
+            model = spec_class(kind.value if isinstance(kind.value, str) else kind.shown())
         except ValueError as exc:
             self.problems.append(kind.problem(str(exc)))
             return None

@@ -65,7 +65,9 @@ WRONG: dict[str, str] = {
     "found 'x'",
     "monitors:\n  - name: x\n": "2:5: monitors[0].kind: is required; one of " + ALL_KINDS,
     "monitors:\n  - {name: x, kind: htpp}\n": "2:21: monitors[0].kind: unknown kind 'htpp'; did you mean http?",
-    "monitors:\n  - {name: x, kind: ~}\n": "2:21: monitors[0].kind: unknown kind 'None'; "
+    "monitors:\n  - {name: x, kind: ~}\n": "2:21: monitors[0].kind: unknown kind 'nothing'; "
+    f"allowed: {ALL_KINDS}",
+    "monitors:\n  - {name: x, kind: [http]}\n": "2:21: monitors[0].kind: unknown kind 'a list'; "
     f"allowed: {ALL_KINDS}",
     "monitors:\n  - {name: x, kind: http}\n": "2:5: monitors[0].url: is required",
     "monitors:\n  - {kind: tcp, address: 'a:1'}\n": "2:5: monitors[0].name: is required",
