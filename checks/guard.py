@@ -102,7 +102,7 @@ class Guard:
     @classmethod
     def from_environment(cls) -> Guard:
         """The guard that STILLUP_PROBE_ALLOW and STILLUP_PROBE_DENY describe."""
-        return cls(allow=_networks("STILLUP_PROBE_ALLOW"), deny=_networks("STILLUP_PROBE_DENY"))
+        return cls(allow=networks_of("STILLUP_PROBE_ALLOW"), deny=networks_of("STILLUP_PROBE_DENY"))
 
     def _refusal(self, text: str) -> str | None:
         """Why an address, however it is written, is refused, to follow "is"; None where it is allowed."""
@@ -118,7 +118,8 @@ class Guard:
         return None
 
 
-def _networks(name: str) -> list[Network]:
+def networks_of(name: str) -> list[Network]:
+    """The networks that a variable of the environment names. Raises EnvironmentProblem."""
     networks: list[Network] = []
     for part in read_env(name).replace(",", " ").split():
         try:

@@ -11,6 +11,7 @@ from checks.environment import measurements_url
 from checks.heartbeats.receiver import PingReceiver
 from monitoring.front import Application, Front
 from monitoring.static_files import StaticFiles
+from monitoring.trusted_proxies import TrustedProxies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monitoring.settings")
 
@@ -19,4 +20,6 @@ _django = cast("Application", get_asgi_application())  # its stubs say dict wher
 # What stands on the models can be imported only now.
 from monitoring import ping_keys  # noqa: E402
 
-application = Front(_django, PingReceiver(measurements_url(), ping_keys.make), StaticFiles())
+application = Front(
+    _django, PingReceiver(measurements_url(), ping_keys.make), StaticFiles(), TrustedProxies.from_environment()
+)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from monitoring.static_files import StaticFiles
+from monitoring.trusted_proxies import TrustedProxies
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +58,13 @@ class BodyBrokeOff(Exception):
 class Front:
     """The application that the server runs."""
 
-    def __init__(self, django: Application, pings: Pings, static: StaticFiles) -> None:
+    def __init__(
+        self, django: Application, pings: Pings, static: StaticFiles, proxies: TrustedProxies | None = None
+    ) -> None:
         self._django = django
         self._pings = pings
         self._static = static
+        self._proxies = proxies or TrustedProxies()
         self._slots = asyncio.Semaphore(SLOTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,6 +101,8 @@ class Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, path = scope["headers"], scope["path"]
+        if self._proxies and scope.get("client"):
+            scope["client"] = (self._proxies.client_of(scope["client"][0], headers), 0)
         if len(headers) > MAX_HEADERS:
             await refuse(send, 431, f"{len(headers)} headers; at most {MAX_HEADERS} are read")
         elif path.startswith("/ping/"):

@@ -215,6 +215,8 @@ _ENVIRONMENT = {
     "STILLUP_MAIL_PINGS": "Where `up` takes mails as pings: `host:port`, as in 127.0.0.1:2525. By default nowhere.",
     "STILLUP_NEW_HEARTBEAT_PERIOD": "How often a job is expected that a ping with ?create=1 made. 1d by default.",
     "STILLUP_NEW_HEARTBEAT_GRACE": "How late such a job may be. 1h by default.",
+    "STILLUP_TRUSTED_PROXIES": "Networks of your reverse proxies, separated by spaces: from them X-Forwarded-For is believed, "
+    "so that pings have their true source. By default nobody's is.",
     "STILLUP_PROBE_DENY": "Networks that probes may not reach.",
     "STILLUP_RDAP_BOOTSTRAP": "Where the kind `domain` finds the list of registries (RFC 9224). By default IANA's.",
     "STILLUP_COMMANDS": "The directory whose programs monitors of the kind `command` may run. By default none may: who "
