@@ -136,6 +136,18 @@ def parse_json(body: bytes | str) -> Any:
         raise NotJson(str(exc) if isinstance(exc, NotJson) else "it has a number of too many digits") from exc
 
 
+def json_text(value: object) -> object:
+    """A value of a document as JSON; text, which is JSON already, as it is. Raises ValueError for what has no form there."""
+    if isinstance(value, str) or value is None:
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ValueError(
+            "can't be written as JSON; allowed: texts, numbers, true, false, null, lists, mappings"
+        ) from exc
+
+
 def _refuse_constant(name: str) -> Any:
     raise NotJson(f"{name} is not JSON")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, Protocol
 from urllib.parse import urlencode
@@ -10,7 +9,7 @@ from urllib.parse import urlencode
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from checks.address import parse_url
-from checks.jsonpath import NotJson, parse_json
+from checks.jsonpath import NotJson, json_text, parse_json
 from checks.request import OURS, TOKEN
 from checks.spec import Line, Payload, SecretMark
 
@@ -36,18 +35,6 @@ def _is_method(method: str) -> str:
     if method.upper() in ("CONNECT", "TRACE"):
         raise ValueError(f"{method} is none that a web address is asked with")
     return method.upper() if method.upper() in _METHODS else method
-
-
-def _as_json(value: object) -> object:
-    """JSON as text; what a document writes as a mapping or a list becomes that."""
-    if isinstance(value, str) or value is None:
-        return value
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise ValueError(
-            "can't be written as JSON; allowed: texts, numbers, true, false, null, lists, mappings"
-        ) from exc
 
 
 def _is_json(text: str) -> str:
@@ -114,7 +101,7 @@ def written(options: Written, fill: Fill = lambda text, _: text) -> tuple[dict[s
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 Method = Annotated[Line, Field(min_length=1, max_length=40), AfterValidator(_is_method)]
-JsonText = Annotated[Payload, Field(max_length=65536), BeforeValidator(_as_json), AfterValidator(_is_json)]
+JsonText = Annotated[Payload, Field(max_length=65536), BeforeValidator(json_text), AfterValidator(_is_json)]
 Body = Annotated[Payload, Field(max_length=65536), SecretMark()]  # who signs in sends a password in it
 JsonBody = Annotated[JsonText, SecretMark()]
 WebUrl = Annotated[Line, Field(min_length=1, max_length=2000), AfterValidator(_is_url)]

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from bson import Decimal128, ObjectId
 
+from checks.probes import parse_spec
 from checks.result import Outcome, Reason
+from checks.spec import dump
 from tests.factories import make_spec
 from tests.mongo import COMMANDS, PASSWORD, USER, Mongo
 from tests.probing import probe_once
@@ -131,6 +133,12 @@ def test_a_certificate_is_judged():
         assert probe_once(**options, tls=True, ca=authority_pem(), expect=["certificate > 1d"]).outcome is Outcome.UP
 
 
+def test_a_command_may_be_a_mapping():
+    spec = make_spec(kind="mongodb", command={"count": "orders", "query": {"state": "stuck"}})
+    assert spec.command == STUCK
+    assert parse_spec(dump(spec)) == spec
+
+
 def test_a_long_answer_is_refused_by_its_announced_length():
     def long(_):
         return {"text": "x" * 2_000_000, "ok": 1.0}
@@ -146,6 +154,7 @@ def test_a_long_answer_is_refused_by_its_announced_length():
         ({"command": "[]"}, "no command that only reads"),
         ({"command": '{"drop": "orders"}'}, "no command that only reads; allowed"),
         ({"command": '{"aggregate": "a", "pipeline": [{"$out": "b"}]}'}, r"has a stage that writes: \$out"),
+        ({"command": r'{"aggregate": "a", "pipeline": [{"\u0024out": "b"}]}'}, r"has a stage that writes: \$out"),
         ({"username": "eve"}, "password: username and password belong together"),
         ({"password": "secret"}, "username: username and password belong together"),
     ],
