@@ -23,6 +23,7 @@ from checks.registries import Registries
 from checks.resolver import Resolver
 from checks.route import Route
 from checks.securing import Tls, TlsContexts, secure, spec_tls
+from checks.sightings import Sightings
 from checks.tls import CertificateJudge
 from checks.tokens import Tokens
 
@@ -51,6 +52,7 @@ class Resources:
     contexts: TlsContexts = field(default_factory=TlsContexts)
     registries: Registries = field(default_factory=Registries)
     tokens: Tokens = field(default_factory=Tokens)
+    sightings: Sightings = field(default_factory=Sightings)
 
     @classmethod
     def open(cls) -> Resources:

@@ -32,6 +32,8 @@ class TlsSpec(ProxiedSpec, SecuredSpec):
           - chain > 21d
           - issuer contains "Let's Encrypt"
           - version == "TLS 1.3"
+        degraded:
+          - unchanged > 1d
     """
     subjects: ClassVar[Mapping[str, Subject]] = {
         "certificate": Subject("certificate", "duration", "The time left until the host's own certificate expires."),
@@ -45,6 +47,11 @@ class TlsSpec(ProxiedSpec, SecuredSpec):
         "names": Subject("names", "list", "The names and addresses that the certificate is for."),
         "host_matches": Subject("host_matches", "flag", "Whether one of them is for the host, or for server_name."),
         "fingerprint": Subject("fingerprint", "text", "The certificate's SHA-256 in hexadecimal digits, to pin it by."),
+        "unchanged": Subject(
+            "unchanged",
+            "duration",
+            "How long it has been this certificate: since another was seen there, else since it became valid.",
+        ),
         "problem": Subject("problem", "text", "What is wrong with the certificate, where verify is off; nothing else."),
         "version": Subject("version", "text", "The version that was agreed on, as in TLS 1.3."),
         "cipher": Subject("cipher", "text", "The cipher suite that was agreed on, as in TLS_AES_256_GCM_SHA384."),
@@ -76,7 +83,7 @@ async def probe(spec: TlsSpec, context: ProbeContext) -> Observation:
             dialogue.start()
             await agree(spec.starttls, dialogue, name)
             await upgrade(context, dialogue, host, tls)
-        seen.facts |= _facts(dialogue, name)
+        seen.facts |= _facts(spec, context, dialogue)
         seen.explain = lambda: _explanation(dialogue)
     finally:
         dialogue.abort()
@@ -85,18 +92,25 @@ async def probe(spec: TlsSpec, context: ProbeContext) -> Observation:
     return seen
 
 
-def _facts(dialogue: Dialogue, name: str) -> dict[str, Any]:
+def _facts(spec: TlsSpec, context: ProbeContext, dialogue: Dialogue) -> dict[str, Any]:
     facts: dict[str, Any] = {"version": dialogue.tls_version(), "cipher": dialogue.tls_cipher()}
     verdict, now = dialogue.verdict, clock.utcnow()
     if verdict is None or verdict.certificate is None:
         return facts
-    certificate = verdict.certificate
+    certificate, name = verdict.certificate, spec.server_name or spec.target[0]
+    since = context.resources.sightings.since(
+        (spec.address, spec.starttls, name, spec.route),
+        certificate.fingerprint,
+        began=certificate.not_before,
+        now=now,
+    )
     facts |= {
         "issuer": certificate.issuer,
         "subject": certificate.subject,
         "names": list(certificate.names),
         "host_matches": any(covers(own, name) for own in certificate.names),
         "fingerprint": certificate.fingerprint,
+        "unchanged": max(0.0, (now - since).total_seconds()),
         "problem": verdict.problem(now),
     }
     if verdict.chain_ends is not None:

@@ -9,11 +9,12 @@ import pytest
 import trustme
 from pydantic import ValidationError
 
+from checks.network import Resources
 from checks.result import Outcome, Reason
 from tests import dovecot, mariadb, postgres, secured
 from tests.dialogues import SMTP, talks
 from tests.factories import make_spec
-from tests.probing import probe_once
+from tests.probing import on_loop, probe_once, probed
 from tests.servers import (
     Target,
     authority,
@@ -54,6 +55,28 @@ def test_a_real_server_is_up_after_starttls(protocol):
 @pytest.mark.xdist_group("mariadb")
 def test_mariadb_is_up_after_starttls():
     result = probe_tls(f"localhost:{SERVERS['mysql']()}", starttls="mysql", expect=['version == "TLS 1.3"'])
+    assert (result.outcome, result.failure) == (Outcome.UP, None)
+
+
+def test_a_certificate_that_was_replaced_is_told_for_as_long_as_is_asked():
+    resources = Resources.open()
+
+    async def three_times(target):
+        lines = {"expect": ["certificate > 1d"], "degraded": ["unchanged > 1d"]}
+        spec = make_spec(kind="tls", address=f"localhost:{target.port}", ca=authority_pem(), **lines)
+        before = await probed(spec, resources)
+        target.tls = serving(authority().issue_cert("localhost"))
+        return before, await probed(spec, resources), await probed(spec, resources)
+
+    with Target(hangs, tls=trusted()) as target:
+        before, after, later = on_loop(three_times(target), resources)
+    assert (before.outcome, after.outcome, later.outcome) == (Outcome.UP, Outcome.DEGRADED, Outcome.DEGRADED)
+    assert after.failure.expectation == "unchanged > 1d"
+
+
+def test_a_certificate_that_is_seen_first_has_been_there_since_it_became_valid():
+    with Target(hangs, tls=dated(begins_in_days=-3, ends_in_days=90)) as target:
+        result = probe_tls(f"localhost:{target.port}", expect=["unchanged in 2.9d-3.1d"])
     assert (result.outcome, result.failure) == (Outcome.UP, None)
 
 
