@@ -145,8 +145,8 @@ def hear(heard: Heard, ping: Ping, spec: HeartbeatSpec, history: History) -> tup
         return heard, Report(action=action)
     if action is Action.START:
         return _begin(heard, ping, spec), Report(action=action)
-    run = ping.run or UNNAMED
-    started = heard.open.get(run)
+    run = _run_of(heard, ping)
+    started = None if run is None else heard.open.get(run)
     duration = None if started is None else max(0, round((at - started).total_seconds() * 1e9))
     remaining = {name: start for name, start in _alive(heard, spec, at).items() if name != run}
     progress, progress_run = _progress(heard, ping)
@@ -158,14 +158,38 @@ def hear(heard: Heard, ping: Ping, spec: HeartbeatSpec, history: History) -> tup
         # What was silent until now was silent: only the times of the job itself are set right by its own clock.
         state=observe(heard.state, outcome, ping.received_at, spec.policy()),
         last_ping_at=at,
-        counted_from=at,
+        counted_from=_counted_from(heard, ping),
         open=remaining,
         duration_ns=heard.duration_ns if duration is None else duration,
         failure=failure,
         progress=progress,
         progress_run=progress_run,
     )
-    return with_deadlines(ended, spec), report
+    ended = with_deadlines(ended, spec)
+    if heard.state.vote is Status.DOWN and ping.sent_at is not None and _is_past(ended.deadline_at, ping.received_at):
+        # It was silent again since then: up would last until the next look of the sweep.
+        ended = replace(ended, state=heard.state, failure=heard.failure)
+    return ended, report
+
+
+def _run_of(heard: Heard, ping: Ping) -> UUID | None:
+    """The run that a ping ends; None for a spooled one of long before the run that is open now: its start was not taken in."""
+    if ping.run is not None:
+        return ping.run
+    started = heard.open.get(UNNAMED)
+    is_of_before = ping.sent_at is not None and started is not None and started - ping.at > _OVERTAKEN
+    return None if is_of_before else UNNAMED
+
+
+def _counted_from(heard: Heard, ping: Ping) -> datetime:
+    """From when silence counts after a ping: what was spooled does not reach back behind a resumption."""
+    if ping.sent_at is None or heard.counted_from is None:
+        return ping.at
+    return max(ping.at, heard.counted_from)
+
+
+def _is_past(deadline: datetime | None, now: datetime) -> bool:
+    return deadline is not None and deadline <= now
 
 
 def _begin(heard: Heard, ping: Ping, spec: HeartbeatSpec) -> Heard:
@@ -177,7 +201,7 @@ def _begin(heard: Heard, ping: Ping, spec: HeartbeatSpec) -> Heard:
         return heard if ping.run is None else replace(heard, open=runs)
     begun = replace(heard, last_ping_at=at, open=runs)
     if spec.max_run is not None or heard.counted_from is None:
-        begun = replace(begun, counted_from=at)
+        begun = replace(begun, counted_from=_counted_from(heard, ping))
     if heard.state.vote is Status.DEGRADED and heard.failure is not None and heard.failure.reason is Reason.LATE:
         state = observe(heard.state, Outcome.UP, ping.received_at, spec.policy())
         begun = replace(begun, state=state, failure=None)

@@ -6,6 +6,7 @@ Everything arrives in batches and may arrive twice, late, or out of order: only 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,8 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from checks import schedule
 from checks.status import Cause, Policy, Status
 from checks.store import grouping, lastgood, ping_codes
-from checks.store.schema import monitor_state, ping_code, target
-from checks.store.states import CHUNK, FRESH, NO_RUNS, lock_monitors, lock_targets
+from checks.store.schema import monitor_state, open_run, ping_code, target
+from checks.store.states import CHUNK, FRESH, NO_RUNS, UNHEARD, lock_monitors, lock_targets
 from checks.store.writer import put_all, regroup, settle
 
 TOMBSTONE = timedelta(days=30)  # so long a deletion is remembered: an older publish must not bring the monitor back
@@ -148,7 +149,7 @@ def _write_targets(
     rows: dict[UUID, sa.Row[Any]],
     now: datetime,
 ) -> set[UUID]:
-    """Make, change and remove targets; returns the monitors that have other locations, or another quorum, than before."""
+    """Make, change and remove targets; returns the monitors whose status may be another by other locations, sources or quorum."""
     existing: dict[tuple[UUID, str], sa.Row[Any]] = {}
     for row in _lock_targets_of(conn, changed):
         existing[row.monitor, row.location] = row
@@ -161,6 +162,7 @@ def _write_targets(
         if key in wanted
     ]
     fences = {row.id: row.fence for row in existing.values()}
+    _forget_runs(conn, {row.monitor for key, row in existing.items() if not _is_same_source(wanted.get(key), row)})
     lastgood.forget(conn, [*gone, *(each["of"] for each in updates if each["fence"] != fences[each["of"]])])
     if gone:
         conn.execute(target.delete().where(target.c.id == sa.bindparam("of")), [{"of": number} for number in gone])
@@ -169,7 +171,8 @@ def _write_targets(
     if updates:
         updates.sort(key=lambda values: values["of"])
         conn.execute(target.update().where(target.c.id == sa.bindparam("of")), updates)
-    moved = {key[0] for key in existing if key not in wanted} | {values["monitor"] for values in new}
+    moved = {values["monitor"] for values in new}
+    moved |= {key[0] for key, row in existing.items() if not _is_same_source(wanted.get(key), row)}
     return moved | {monitor.uuid for monitor in changed if rows[monitor.uuid].quorum != monitor.policy.quorum}
 
 
@@ -185,6 +188,17 @@ def _lock_targets_of(conn: sa.Connection, changed: Sequence[PublishedMonitor]) -
     ids.sort()
     for begin in range(0, len(ids), CHUNK):
         yield from lock_targets(conn, target.c.id.in_(ids[begin : begin + CHUNK]))
+
+
+def _is_same_source(monitor: PublishedMonitor | None, row: sa.Row[Any]) -> bool:
+    """Whether a target stays one that is probed, pinged, derived or set, as it was."""
+    return monitor is not None and bool(monitor.source == row.source)
+
+
+def _forget_runs(conn: sa.Connection, monitors: AbstractSet[UUID]) -> None:
+    """The open runs of these are nobody's any more."""
+    if monitors:
+        conn.execute(open_run.delete().where(open_run.c.monitor == sa.bindparam("of")), [{"of": m} for m in monitors])
 
 
 def _missing(
@@ -244,9 +258,11 @@ def _changed_target(
         "leased_until": row.leased_until if same else None,
         "leased_by": row.leased_by if same else None,
         "next_due_at": _due(monitor, row, now, resumed=resumed),
+        **{name: getattr(row, name) for name in (*FRESH, *UNHEARD)},
         **_deadlines(monitor, row, now, resumed=resumed, same=same),
-        **{name: getattr(row, name) for name in FRESH},
     }
+    if row.source != monitor.source:
+        return {**values, **FRESH, **UNHEARD}
     if resumed:
         return {**values, **FRESH}
     return values if same else {**values, **NO_RUNS}

@@ -57,6 +57,21 @@ NO_RUNS: Mapping[str, Any] = {
     "healthy_run": 0,
     "healthy_since": None,
 }
+# A job that was never heard of: what asked or was asked before says nothing of it. Its open runs go too.
+UNHEARD: Mapping[str, Any] = {
+    "last_latency_ns": None,
+    "last_failure": None,
+    "deadline_at": None,
+    "expected_at": None,
+    "judge_at": None,
+    "counted_from": None,
+    "last_ping_at": None,
+    "last_start_at": None,
+    "last_duration_ns": None,
+    "open_runs": 0,
+    "progress": None,
+    "progress_run": 0,
+}
 CHUNK = 500  # rows a statement: databases bound the number of parameters
 
 # Every claim and every record makes some of these for each target: a look-up costs a fifth of calling the class.
@@ -129,12 +144,14 @@ def lock_monitors(
         return _lock(conn, wanted)  # the transaction holds the file's only write lock
     above = groups_above(conn, wanted, slugs)
     while True:
-        with conn.begin_nested() as savepoint:
-            rows = _lock(conn, wanted | above)
-            missed = groups_above(conn, wanted, slugs) - above
-            if not missed:
-                return {uuid: row for uuid, row in rows.items() if uuid in wanted}
-            savepoint.rollback()
+        # Never released: on PostgreSQL, who waits for a row that a released savepoint locked waits for the end of the
+        # transaction, and would go on waiting where the caller rolls back to a savepoint of its own.
+        conn.exec_driver_sql("SAVEPOINT monitors")
+        rows = _lock(conn, wanted | above)
+        missed = groups_above(conn, wanted, slugs) - above
+        if not missed:
+            return {uuid: row for uuid, row in rows.items() if uuid in wanted}
+        conn.exec_driver_sql("ROLLBACK TO SAVEPOINT monitors")
         above |= missed
 
 

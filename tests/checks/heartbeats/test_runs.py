@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -233,3 +234,31 @@ def test_max_run_is_counted_from_the_start_alone(start_after: int, max_run: int)
     heard, _ = told(spec, ping(0), ping(start_after, START))
     assert heard.deadline_at == at(start_after + max_run)
     assert deadlines(heard, spec).overrun == (at(start_after), at(start_after + max_run))
+
+
+def test_the_end_of_a_spooled_run_is_not_that_of_a_run_which_began_after_it():
+    heard, reports = told(
+        job(min_run="1m"),
+        ping(0),
+        ping(5000, START),
+        ping(5001, START, sent_at=at(100)),
+        ping(5002, sent_at=at(400)),
+        ping(5300),
+    )
+    assert reports[3].duration_ns is None, "when that run began was not taken in"
+    assert (reports[4].duration_ns, heard.open) == (300 * 10**9, {})
+
+
+def test_a_spooled_ping_that_is_overdue_itself_ends_no_outage():
+    down = told(job(), ping(0), ping(10, FAIL))[0]
+    heard, _ = hear(down, ping(9000, sent_at=at(3000)), job(), lambda name, count: None)
+    assert (heard.state.vote, heard.last_ping_at) == (Status.DOWN, at(3000)), "its next one is missing already"
+    heard, _ = hear(heard, ping(9001, sent_at=at(6000)), job(), lambda name, count: None)
+    assert heard.state.vote is Status.UP
+
+
+def test_a_ping_of_before_its_resumption_does_not_count_silence_from_then():
+    heard, _ = told(job(), ping(0))
+    resumed = replace(heard, state=TargetState(), counted_from=at(9000))
+    heard, _ = hear(resumed, ping(9001, sent_at=at(60)), job(), lambda name, count: None)
+    assert (heard.last_ping_at, heard.expected_at) == (at(60), at(12600))
