@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import brotli
 from backports import zstd
@@ -17,7 +18,9 @@ from checks.result import Failure, Reason
 
 MAX_DECODED = 8 * 1024 * 1024  # bytes
 MAX_LAYERS = 3  # encodings around each other
+MAX_PARTS = 100  # compressed one by one and put together, as gzip and zstd allow
 AT_ONCE = 128 * 1024  # bytes that are decoded between two turns of the loop
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _WINDOW_LOG = 23  # 8 MiB, what RFC 9659 lets a zstd encoder ask for
 
 
@@ -39,9 +42,9 @@ async def decoded(body: bytes, encoding: str, *, whole: bool) -> bytes | None:
         return None
     try:
         try:
-            return _peel(body, layers, AT_ONCE, whole=whole)
+            return _peel(body, layers, AT_ONCE, 1, whole=whole)
         except _TooMuchError:
-            return await asyncio.to_thread(_peel, body, layers, MAX_DECODED, whole=whole)
+            return await asyncio.to_thread(_peel, body, layers, MAX_DECODED, MAX_PARTS, whole=whole)
     except _TooMuchError:
         what = f"the body's {encoding.strip()} decodes to more than {MAX_DECODED // 1024 // 1024} MiB"
         raise _failure(Reason.TOO_LARGE, what) from None
@@ -57,7 +60,7 @@ def beginning(body: bytes, encoding: str, size: int) -> bytes:
     """At most `size` bytes of the decoded body, for people; nothing where it can't be decoded."""
     try:
         for layer in reversed(_layers(encoding)[:MAX_LAYERS]):
-            body = _DECODERS[layer](body, AT_ONCE)[0]
+            body = _DECODERS[layer](body, AT_ONCE, 1).found
     except (KeyError, *_BROKEN):
         return b""
     return body[:size]
@@ -67,27 +70,50 @@ def _layers(encoding: str) -> list[str]:
     return [layer for layer in (part.strip().lower() for part in encoding.split(",")) if layer not in ("", "identity")]
 
 
-def _peel(body: bytes, layers: list[str], limit: int, *, whole: bool) -> bytes:
+def _peel(body: bytes, layers: list[str], limit: int, parts: int, *, whole: bool) -> bytes:
     for layer in reversed(layers):
-        body, ended = _DECODERS[layer](body, limit)
-        if len(body) > limit:
+        read = _DECODERS[layer](body, limit, parts)
+        if len(read.found) > limit or (read.goes_on and parts < MAX_PARTS):
             raise _TooMuchError
-        if whole and not ended:
+        if read.goes_on:
+            raise EOFError(f"it has more than {MAX_PARTS} parts")
+        if whole and not read.ended:
             raise EOFError("it ends early")
+        body = read.found
     return body
 
 
-# Each gives at most one byte more than the limit, and whether the encoding came to its end.
+class _Read(NamedTuple):
+    found: bytes  # at most one more than the limit
+    ended: bool  # the encoding came to its end
+    goes_on: bool = False  # behind which another part begins
 
 
-def _inflate(body: bytes, limit: int) -> tuple[bytes, bool]:
+def _inflate(body: bytes, limit: int, parts: int) -> _Read:
     # Some servers send deflate without the header of zlib that RFC 9110 wants.
-    wrapped = body[:2] == b"\x1f\x8b" or (body[0] & 15 == 8 and int.from_bytes(body[:2]) % 31 == 0)
-    decoder = zlib.decompressobj(wbits=47 if wrapped else -15)  # 47: gzip or zlib, as it begins
-    return decoder.decompress(body, limit + 1), decoder.eof
+    wrapped = body[:2] == _GZIP or (body[0] & 15 == 8 and int.from_bytes(body[:2]) % 31 == 0)
+    wbits = 47 if wrapped else -15  # 47: gzip or zlib, as it begins
+    return _in_parts(lambda: zlib.decompressobj(wbits=wbits), _GZIP, body, limit, parts)
 
 
-def _unbrotli(body: bytes, limit: int) -> tuple[bytes, bool]:
+def _unzstd(body: bytes, limit: int, parts: int) -> _Read:
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
+    return _in_parts(lambda: zstd.ZstdDecompressor(options=options), _ZSTD, body, limit, parts)
+
+
+def _in_parts(make: Callable[[], Any], begin: bytes, body: bytes, limit: int, parts: int) -> _Read:
+    """What up to so many parts decode to; each but the first begins with `begin`, and what does not is passed over."""
+    pieces: list[bytes] = []
+    size, rest, ended = 0, body, True
+    while parts and size <= limit and (not pieces or rest.startswith(begin)):
+        decoder = make()
+        pieces.append(decoder.decompress(rest, limit + 1 - size))
+        size += len(pieces[-1])
+        ended, rest, parts = decoder.eof, decoder.unused_data, parts - 1
+    return _Read(b"".join(pieces), ended, ended and rest.startswith(begin))
+
+
+def _unbrotli(body: bytes, limit: int, _parts: int) -> _Read:
     decoder = brotli.Decompressor()
     found = decoder.process(body, output_buffer_limit=limit + 1)
     size = len(found)
@@ -96,16 +122,11 @@ def _unbrotli(body: bytes, limit: int) -> tuple[bytes, bool]:
         found = decoder.process(b"", output_buffer_limit=limit + 1 - size)
         pieces.append(found)
         size += len(found)
-    return b"".join(pieces)[: limit + 1], decoder.is_finished()
-
-
-def _unzstd(body: bytes, limit: int) -> tuple[bytes, bool]:
-    decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
-    return decoder.decompress(body, limit + 1), decoder.eof
+    return _Read(b"".join(pieces)[: limit + 1], decoder.is_finished())
 
 
 _BROKEN = (zlib.error, brotli.error, zstd.ZstdError, EOFError)
-_DECODERS: dict[str, Callable[[bytes, int], tuple[bytes, bool]]] = {
+_DECODERS: dict[str, Callable[[bytes, int, int], _Read]] = {
     "gzip": _inflate,
     "x-gzip": _inflate,
     "deflate": _inflate,

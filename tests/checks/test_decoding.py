@@ -54,6 +54,23 @@ def test_megabytes_are_read(encoding):
     assert decode(ENCODERS[encoding](text), encoding.upper()) == text
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_parts_that_were_encoded_one_by_one_are_one_body(encoding):
+    halves = [ENCODERS[encoding](half) for half in (TEXT[:9000], b"", TEXT[9000:])]
+    assert decode(b"".join(halves), encoding) == TEXT
+    assert decode(b"".join(halves) + bytes(9), encoding) == TEXT, "what follows is nobody's business"
+    assert TEXT.startswith(beginning(b"".join(halves), encoding, 100))
+    with pytest.raises(ProbeFailure, match="it ends early"):
+        decode(b"".join(halves)[:-3], encoding)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_parts_without_end_are_refused(encoding):
+    with pytest.raises(ProbeFailure, match="more than 100 parts") as caught:
+        decode(ENCODERS[encoding](b"x") * 40_000, encoding)
+    assert caught.value.failure.reason is Reason.PROTOCOL
+
+
 def test_encodings_around_each_other_are_read_from_the_outside_in():
     body = brotli.compress(gzip.compress(TEXT))
     assert decode(body, "gzip, identity, br") == TEXT
