@@ -26,23 +26,25 @@ class Connection(asyncio.Protocol):
     Neither is called before `start`: a target may speak as soon as it is connected, before its certificate is judged.
     """
 
+    # What a connection begins with stands in the class: a probe makes one, and most of it never changes.
+    transport: asyncio.Transport | None = None
+    peer = ""  # address and port it is connected to
+    opening = b""  # what it says the moment it stands, in clear, where it stands `alone`
+    opened = False  # whether it did
+    alone = False  # no attempt at another address may stand beside it
+    made_ns = 0  # when it was established
+    tls: ssl.SSLObject | None = None
+    certificate: Certificate | None = None
+    verdict: Verdict | None = None  # on the chain, once TLS is spoken
+    _incoming: ssl.MemoryBIO | None = None  # of TLS; whatever comes before the handshake waits there
+    _outgoing: ssl.MemoryBIO | None = None
+    _shaken: asyncio.Future[int] | None = None  # while shaking hands: resolves to when it was done
+    _over = False
+    _overhearing: asyncio.Future[None] | None = None  # while somebody waits for what is held
+
     def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.peer = ""  # address and port it is connected to
-        self.opening = b""  # what it says the moment it stands, in clear, where it stands `alone`
-        self.opened = False  # whether it did
-        self.alone = False  # no attempt at another address may stand beside it
-        self.made_ns = 0  # when it was established
-        self.tls: ssl.SSLObject | None = None
-        self.certificate: Certificate | None = None
-        self.verdict: Verdict | None = None  # on the chain, once TLS is spoken
-        self._incoming: ssl.MemoryBIO | None = None  # of TLS; whatever comes before the handshake waits there
-        self._outgoing: ssl.MemoryBIO | None = None
-        self._shaken: asyncio.Future[int] | None = None  # while shaking hands: resolves to when it was done
-        self._over = False
         self._held: list[tuple[bytes, int]] | None = []  # what came before `start`
         self._held_end: list[Exception | None] = []
-        self._overhearing: asyncio.Future[None] | None = None  # while somebody waits for what is held
 
     def start(self) -> None:
         """Deliver what has come so far, and from here on everything when it comes."""

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus
 
@@ -44,15 +45,22 @@ _MARKED = (b"\xef", b"\xff", b"\xfe")
 def as_utf8(data: bytes, content_type: str) -> bytes:
     """Text in UTF-8, whatever the target encoded it in; the bytes as they are where no encoding of text is named."""
     codec = next((codec for mark, codec in _MARKS if data.startswith(mark)), "") if data[:1] in _MARKED else ""
-    if not codec and (named := _CHARSET.search(content_type)) is not None:
-        codec = named[1].lower()
-    # Only encodings of text: others that Python knows are no charsets, and some are slow beyond measure.
-    if codec in ("", "utf-8", "utf8", "us-ascii", "ascii") or not _TEXT_CODEC.fullmatch(codec):
+    codec = codec or _charset(content_type)
+    if not codec:
         return data
     try:
         return data.decode(codec, "replace").encode("utf-8", "replace")
     except (LookupError, ValueError):
         return data
+
+
+@lru_cache(maxsize=1000)
+def _charset(content_type: str) -> str:
+    """The encoding of text that is named, where it is not UTF-8 already; else empty."""
+    named = _CHARSET.search(content_type)
+    codec = "" if named is None else named[1].lower()
+    # Only encodings of text: others that Python knows are no charsets, and some are slow beyond measure.
+    return codec if codec not in ("utf-8", "utf8", "us-ascii", "ascii") and _TEXT_CODEC.fullmatch(codec) else ""
 
 
 def excerpt(data: bytes) -> str:

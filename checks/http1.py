@@ -7,7 +7,6 @@ in header bytes, header lines, informational answers and body; time is bounded b
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
 import httptools
 
@@ -31,31 +30,32 @@ Headers = list[tuple[bytes, bytes]]
 class Exchange(Connection):
     """Sends one request and reads its answer. After `run`, the answer is in `status`, `headers` and `body`."""
 
+    status = 0
+    cut = False  # the body went on beyond the cap
+    length: int | None = None  # what Content-Length announced
+    _version = ""
+    _end_unread: tuple[Exception | None] | None = None  # the end of the connection, which came after what is unread
+    _received = 0  # bytes of the body
+    _wire_bytes = 0
+    _head_done = False
+    _informational = 0
+    _chunked = False
+    _trouble: Exception | None = None
+    _finished = False
+
     def __init__(self, watch: Stopwatch, *, bodiless: bool, skip_redirect_body: bool) -> None:
         super().__init__()
         self.watch = watch
-        self.status = 0
         self.headers: Headers = []
         self._first: dict[bytes, bytes] = {}  # the first header of each lower-case name
-        self.cut = False  # the body went on beyond the cap
-        self.length: int | None = None  # what Content-Length announced
         self._bodiless = bodiless  # the answer to HEAD has none, whatever it announces
         self._skip_redirect_body = skip_redirect_body
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         # Old servers end lines with a bare LF, and clients have always read them.
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
-        self._version = ""
-        self._unread: deque[tuple[bytes, int]] = deque()  # what came and waits for its turn
-        self._end_unread: tuple[Exception | None] | None = None  # the end of the connection, which came after that
+        self._unread: list[tuple[bytes, int]] = []  # what came and waits for its turn
         self._pieces: list[bytes] = []
-        self._received = 0  # bytes of the body
-        self._wire_bytes = 0
-        self._head_done = False
-        self._informational = 0
-        self._chunked = False
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._trouble: Exception | None = None
-        self._finished = False
 
     @property
     def version(self) -> str:
@@ -102,10 +102,10 @@ class Exchange(Connection):
         if self._finished or self._parser is None:
             self._unread.clear()
             return
-        data, at_ns = self._unread.popleft()
+        data, at_ns = self._unread.pop(0)
         may_be_chunks = self._chunked or not self._head_done
         if may_be_chunks and len(data) > AT_ONCE:
-            self._unread.appendleft((data[AT_ONCE:], at_ns))
+            self._unread.insert(0, (data[AT_ONCE:], at_ns))
             data = data[:AT_ONCE]
         self._parse(data, at_ns)
         if self._unread:

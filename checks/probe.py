@@ -237,9 +237,11 @@ def judge(
     failure = seen.failure
     if failure is not None and failure.reason in OURS:
         return Outcome.UNKNOWN, failure
-    facts = seen.facts | phases.in_seconds()
-    if latency_ns is not None:
-        facts["latency"] = latency_ns / 1e9
+    facts = seen.facts
+    if spec.speaks_of_time:
+        facts = facts | phases.in_seconds()
+        if latency_ns is not None:
+            facts["latency"] = latency_ns / 1e9
     failure = failure or expect.first_unmet(spec.expect or spec.default_expect, spec.subjects, facts)
     if spec.invert:
         return _inverted(failure)

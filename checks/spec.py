@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from inspect import isclass
 from itertools import zip_longest
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
@@ -202,6 +202,12 @@ class ProbedSpec(MonitorSpec):
         if self.quorum > len(self.locations):
             raise ValueError(f"quorum: {self.quorum} of {len(self.locations)} locations can never agree")
         return self
+
+    @cached_property
+    def speaks_of_time(self) -> bool:
+        """Whether any of its expectations is about a duration, as each phase and the latency are."""
+        lines = (*self.expect, *self.degraded, *self.default_expect, *self.default_degraded)
+        return any(expect.parse(line, self.subjects).subject.type == "duration" for line in lines)
 
     def policy(self) -> Policy:
         """How its results make its status."""
