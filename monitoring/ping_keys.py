@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, close_old_connections, transaction
 
 from checks import clock
-from checks.probes import parse_spec
+from checks.probes import KINDS, parse_spec
 from checks.store.ping_codes import PublishedKey, publish_keys
 from monitoring import publish
 from monitoring.models import Monitor, PingKey
@@ -46,12 +46,15 @@ def publish_all() -> None:
         publish_keys(conn, keys)
 
 
-async def make(slug: str) -> None:
-    """Make the heartbeat of a slug, as this installation makes them by default. One that is there stays as it is."""
-    await asyncio.to_thread(_make, slug)
+async def make(slug: str) -> bool:
+    """Make the heartbeat of a slug, as this installation makes them by default. One that is there stays as it is.
+
+    False: the slug is that of a monitor of another kind.
+    """
+    return await asyncio.to_thread(_make, slug)
 
 
-def _make(slug: str) -> None:
+def _make(slug: str) -> bool:
     close_old_connections()
     try:
         spec = parse_spec({"kind": "heartbeat", "name": slug, "slug": slug, **settings.NEW_HEARTBEAT})
@@ -59,6 +62,8 @@ def _make(slug: str) -> None:
         if known is None:
             publish.change(spec=spec)
             logger.info("A ping made the monitor %s.", slug, extra={"action": "monitor_made", "monitor": slug})
+        elif KINDS[known.kind].spec.source != "pinged":
+            return False
         elif known.retired_at is not None:
             publish.change(known, retired=False)
         else:
@@ -67,3 +72,4 @@ def _make(slug: str) -> None:
         publish.reconcile()  # another ping was faster
     finally:
         close_old_connections()
+    return True

@@ -9,6 +9,7 @@ of a monitor that is not pinged 409, and so is everything that is no ping 404 or
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -28,8 +29,13 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Make = Callable[[str], Awaitable[None]]
-"""Makes the monitor of a slug, with this installation's defaults, and publishes it. Repeated, it does nothing."""
+Make = Callable[[str], Awaitable[bool]]
+"""Makes the monitor of a slug, with this installation's defaults, and publishes it. Repeated, it does nothing.
+
+Whether the slug is that of a heartbeat now: one that left the configuration may have been of another kind.
+"""
+
+logger = logging.getLogger(__name__)
 
 
 class PingReceiver:
@@ -99,8 +105,10 @@ class PingReceiver:
         made = False
         if verdict is Verdict.MAY_BE_MADE and request.create and self._make and isinstance(request.address, Named):
             # A crash between the two leaves a monitor that waits for its first ping: the client sends it again.
-            await self._make(request.address.slug)
+            await self._have_made(self._make, request.address.slug)
             verdict, made = await self._store(ping), True
+            if verdict is Verdict.MAY_BE_MADE:  # the store could not be told of it yet
+                raise _again()
         self._judge(verdict, ping)
         return made
 
@@ -109,8 +117,18 @@ class PingReceiver:
             async with asyncio.timeout(ANSWER_WITHIN):
                 return await self._journal.store(ping)
         except (NotStored, TimeoutError):
-            again = [(b"retry-after", str(RETRY_AFTER).encode())]
-            raise Refused(503, "the ping could not be stored; send it again", again) from None
+            raise _again() from None
+
+    @staticmethod
+    async def _have_made(make: Make, slug: str) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                is_pinged = await make(slug)
+        except Exception as problem:
+            logger.exception("the monitor %s can't be made", slug, extra={"action": "not_made", "monitor": slug})
+            raise _again() from problem
+        if not is_pinged:
+            raise Refused(409, _OTHER_KIND)
 
     def _judge(self, verdict: Verdict, ping: Ping) -> None:
         """Raise Refused for what was not stored."""
@@ -118,7 +136,7 @@ class PingReceiver:
             case Verdict.STORED:
                 self._limits.heard(ping.address)
             case Verdict.OTHER_KIND:
-                raise Refused(409, "this monitor is not one that is pinged")
+                raise Refused(409, _OTHER_KIND)
             case Verdict.BY_POST_ONLY:
                 raise Refused(405, "this monitor is pinged by POST only", [(b"allow", b"POST")])
             case Verdict.UNKNOWN:
@@ -153,6 +171,14 @@ async def _read_body(scope: Scope, receive: Receive) -> tuple[bytes, int]:
                     return bytes(kept), size
     except TimeoutError:
         raise Refused(408, f"the body did not arrive within {BODY_WITHIN:g} s", _CLOSE) from None
+
+
+_OTHER_KIND = "this monitor is not one that is pinged"
+
+
+def _again() -> Refused:
+    again = [(b"retry-after", str(RETRY_AFTER).encode())]
+    return Refused(503, "the ping could not be stored; send it again", again)
 
 
 _CLOSE = ((b"connection", b"close"),)

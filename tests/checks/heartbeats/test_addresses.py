@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from checks import clock
 from checks.heartbeats import limits
-from checks.heartbeats.receiver import PingReceiver
+from checks.heartbeats.receiver import Make, PingReceiver
 from checks.heartbeats.request import digest_of
 from checks.store.schema import ping_code, ping_key, unknown_ping
 from tests.checks.heartbeats.asking import ask, asked, heard, job, pings, receiving, status
@@ -75,9 +75,10 @@ def test_a_slug_of_another_kind_is_a_conflict(receiver: PingReceiver, store: sa.
 def test_a_monitor_that_is_not_there_is_made_once(store_url: str, store: sa.Engine) -> None:
     made = []
 
-    async def make(slug: str) -> None:
+    async def make(slug: str) -> bool:
         made.append(slug)
         publish(store, monitor_of(kind="heartbeat", name=slug, schedule={"every": "1d"}))
+        return True
 
     receiver = PingReceiver(store_url, make)
     receiver.open()
@@ -89,6 +90,33 @@ def test_a_monitor_that_is_not_there_is_made_once(store_url: str, store: sa.Engi
         receiver.close()
     assert made == ["new-job"]
     assert [row.action for row in pings(store)] == ["start", "start"]
+
+
+async def _fails(slug: str) -> bool:
+    raise OSError(f"no room for {slug}")
+
+
+async def _is_not_told(slug: str) -> bool:
+    return bool(slug)
+
+
+async def _is_of_another_kind(slug: str) -> bool:
+    return not slug
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"), [(_fails, (503, "5")), (_is_not_told, (503, "5")), (_is_of_another_kind, (409, None))]
+)
+def test_a_monitor_that_can_not_be_made_now_is_503(
+    store_url: str, make: Make, expected: tuple[int, str | None]
+) -> None:
+    receiver = PingReceiver(store_url, make)
+    receiver.open()
+    try:
+        answer = asked(receiver, f"/ping/{MAKER}/new-job", query="create=1")
+    finally:
+        receiver.close()
+    assert (answer.status, answer.headers.get("retry-after")) == expected
 
 
 def test_a_code_that_expired_is_nobodys(receiver: PingReceiver, store: sa.Engine) -> None:
