@@ -48,8 +48,11 @@ def parse_url(text: str) -> Url:
         raise ValueError(f"{text!r} does not begin with http:// or https://{hint}")
     if scheme[1].lower() not in _DEFAULT_PORTS:
         raise ValueError(f"begins with {scheme[1]}://; allowed: http:// and https://")
-    if "@" in re.split(r"[/?#\\]", text[scheme.end() :], maxsplit=1)[0]:
+    authority = re.split(r"[/?#\\]", text[scheme.end() :], maxsplit=1)[0]
+    if "@" in authority:
         raise ValueError("holds a user name or a password; use the options username and password")
+    if authority.count(":") > 1 and "]" not in authority:
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, as in http://[::1]:8080/")
     try:
         url = httpx.URL(text).copy_with(fragment=None)
     except (httpx.InvalidURL, UnicodeError) as exc:

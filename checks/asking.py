@@ -96,6 +96,8 @@ def read(arguments: Namespace) -> ProbedSpec:
         spec = _from_file(path, arguments.monitor, given)
     elif arguments.monitor:
         raise WrongUsage(f"--monitor {arguments.monitor}: {arguments.target} is no file")
+    elif path.suffix in (".yaml", ".yml") and "://" not in arguments.target:
+        raise WrongUsage(f"{arguments.target}: there is no such file")
     else:
         spec = _from_address(arguments.target, arguments.kind, given)
     if not isinstance(spec, ProbedSpec):

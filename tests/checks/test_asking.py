@@ -42,6 +42,7 @@ def test_every_scheme_makes_a_monitor_of_its_kind(scheme):
         ("mail.example.org:25", {"kind": "tcp", "address": "mail.example.org:25"}),
         ("redis:6380", {"kind": "tcp", "address": "redis:6380"}),
         ("HTTPS://a.example/", {"kind": "http", "url": "HTTPS://a.example/"}),
+        ("https://a.example/api.yaml", {"kind": "http", "url": "https://a.example/api.yaml"}),
     ],
 )
 def test_an_address_writes_its_options(target, options):
@@ -118,6 +119,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path, text, option
         ("tcp://ann@a:1", {}, "'ann': tcp has no username"),
         ("https://a/", {"kind": "flow"}, "flow asks no single address; describe the monitor in a file"),
         ("https://a/", {"monitor": "x"}, "https://a/ is no file"),
+        ("nowhere/config.yaml", {}, "nowhere/config.yaml: there is no such file"),
     ],
 )
 def test_an_address_that_says_nothing_is_refused(target, options, problem):
