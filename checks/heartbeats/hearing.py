@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from checks.clock import to_micros
 from checks.heartbeats.addresses import find
-from checks.heartbeats.jobs import Job, jobs_of_codes, jobs_of_monitors, write_jobs
+from checks.heartbeats.jobs import Job, jobs_of_codes, jobs_of_monitors, lock_jobs, write_jobs
 from checks.heartbeats.runs import Action, Address, Heard, Ping, Report, Verdict, hear
 from checks.result import Outcome
 from checks.status import Cause
@@ -124,14 +124,17 @@ def _jobs_of(
 ) -> tuple[dict[Address, Job], dict[Address, Verdict]]:
     """The job of each address, or why there is none. Two addresses of one monitor have one job."""
     codes = [address for address in addresses if isinstance(address, UUID)]
+    found = find(conn, addresses.difference(codes), now)
+    wanted = {monitor for monitor in found.values() if isinstance(monitor, UUID)}
+    if codes and wanted:
+        lock_jobs(conn, codes, wanted)
     jobs = dict[Address, Job](jobs_of_codes(conn, codes, now).items())
-    others = addresses - jobs.keys()
-    if not others:
+    strangers = set(codes) - jobs.keys()
+    if not found and not strangers:
         return jobs, {}
-    found = find(conn, others, now)
+    found |= find(conn, strangers, now)
     by_monitor = {job.monitor: job for job in jobs.values()}
-    wanted = {monitor for monitor in found.values() if isinstance(monitor, UUID)} - by_monitor.keys()
-    by_monitor |= {job.monitor: job for job in jobs_of_monitors(conn, wanted)}
+    by_monitor |= {job.monitor: job for job in jobs_of_monitors(conn, wanted - by_monitor.keys())}
     refused: dict[Address, Verdict] = {}
     for address, monitor in found.items():
         if isinstance(monitor, Verdict):

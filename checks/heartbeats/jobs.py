@@ -21,7 +21,7 @@ from checks.probes import parse_spec
 from checks.probes.heartbeat import HeartbeatSpec
 from checks.result import Failure
 from checks.store import bulk
-from checks.store.schema import open_run, target
+from checks.store.schema import open_run, ping_code, target
 from checks.store.states import CHUNK, state_from
 
 logger = logging.getLogger(__name__)
@@ -98,8 +98,18 @@ def jobs_of_codes(conn: sa.Connection, codes: Collection[UUID], now: datetime) -
     used = [(_uuid(row[0]).hex, to_micros(now)) for row in rows if row[1] is None or row[1] < due]
     if used:
         bulk.update(conn, "ping_code", (("code", "uuid"), ("last_used_at", "bigint")), used)
-    jobs = _jobs(conn, [row[2:] for row in rows])
-    return {_uuid(row[0]): job for row, job in zip(rows, jobs, strict=True)}
+    jobs = {
+        job.monitor: job for job in _jobs(conn, [row[2:] for row in rows])
+    }  # a replaced code is one of the same job
+    return {_uuid(row[0]): jobs[_uuid(row[3])] for row in rows}
+
+
+def lock_jobs(conn: sa.Connection, codes: Collection[UUID], monitors: Collection[UUID]) -> None:
+    """Lock the targets of all of these in one order, where they are then read in two statements."""
+    by_code = sa.select(ping_code.c.monitor).where(ping_code.c.code.in_(sorted(codes)))
+    either = sa.or_(target.c.monitor.in_(sorted(monitors)), target.c.monitor.in_(by_code))
+    locked = sa.select(target.c.id).where(target.c.source == "pinged", either).order_by(target.c.id)
+    conn.execute(locked.with_for_update()).all()
 
 
 def jobs_of_monitors(conn: sa.Connection, monitors: Collection[UUID], due: datetime | None = None) -> list[Job]:
