@@ -106,4 +106,5 @@ def count_strangers(conn: sa.Connection, strangers: Iterable[Stranger]) -> None:
         "last_at": query.excluded.last_at,
         "user_agent": query.excluded.user_agent,
     }
-    conn.execute(query.on_conflict_do_update(index_elements=[unknown_ping.c.source], set_=changed), list(rows.values()))
+    ordered = [rows[source] for source in sorted(rows)]  # else two processes would wait for each other
+    conn.execute(query.on_conflict_do_update(index_elements=[unknown_ping.c.source], set_=changed), ordered)

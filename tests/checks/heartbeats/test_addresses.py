@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from checks import clock
 from checks.heartbeats import limits
+from checks.heartbeats.addresses import Stranger, count_strangers
 from checks.heartbeats.receiver import Make, PingReceiver
 from checks.heartbeats.request import digest_of
 from checks.store.schema import ping_code, ping_key, unknown_ping
@@ -161,6 +163,22 @@ def test_strangers_are_counted_by_source_and_slowed_down(
         receiver.beat()
     assert row is not None
     assert (row.source, row.count) == ("127.0.0.1", 3)
+
+
+def test_strangers_that_two_processes_saw_are_counted_in_one_order(store: sa.Engine) -> None:
+    sources = [f"192.0.2.{number}" for number in range(1, 40)]
+    strangers = [Stranger(source=source, count=1, at=clock.utcnow(), user_agent="curl") for source in sources]
+
+    def count(several: list[Stranger]) -> None:
+        for _ in range(20):
+            with store.begin() as conn:
+                count_strangers(conn, several)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(count, strangers), pool.submit(count, strangers[::-1])]:
+            done.result()
+    with store.begin() as conn:
+        assert set(conn.execute(sa.select(unknown_ping.c.count)).scalars()) == {40}
 
 
 def test_a_flood_is_refused_and_what_was_answered_is_counted(receiver: PingReceiver, store: sa.Engine) -> None:
