@@ -291,8 +291,8 @@ def with_deadlines(heard: Heard, spec: HeartbeatSpec) -> Heard:
 def deadlines(heard: Heard, spec: HeartbeatSpec) -> Deadlines:
     """When a job is expected, late and down; nothing for one that was never heard of.
 
-    A run that is open is not late. With `max_run` it has that long to end, whatever the schedule says meanwhile of the
-    next one; without, the end of a run is what the schedule waits for.
+    A run that is open is not late. With `max_run` it has that long to end, and the next one its own time to start,
+    whichever passes first; without, the end of a run is what the schedule waits for.
     """
     if heard.counted_from is None:
         return Deadlines()

@@ -162,7 +162,9 @@ def _write_targets(
         if key in wanted
     ]
     fences = {row.id: row.fence for row in existing.values()}
-    _forget_runs(conn, {row.monitor for key, row in existing.items() if not _is_same_source(wanted.get(key), row)})
+    back = {key[0] for key, monitor in wanted.items() if _is_back(monitor, rows[key[0]])}
+    other = {key[0] for key, row in existing.items() if not _is_same_source(wanted.get(key), row)}
+    _forget_runs(conn, back | other)
     lastgood.forget(conn, [*gone, *(each["of"] for each in updates if each["fence"] != fences[each["of"]])])
     if gone:
         conn.execute(target.delete().where(target.c.id == sa.bindparam("of")), [{"of": number} for number in gone])
@@ -171,8 +173,7 @@ def _write_targets(
     if updates:
         updates.sort(key=lambda values: values["of"])
         conn.execute(target.update().where(target.c.id == sa.bindparam("of")), updates)
-    moved = {values["monitor"] for values in new}
-    moved |= {key[0] for key, row in existing.items() if not _is_same_source(wanted.get(key), row)}
+    moved = other | {values["monitor"] for values in new}
     return moved | {monitor.uuid for monitor in changed if rows[monitor.uuid].quorum != monitor.policy.quorum}
 
 
@@ -196,7 +197,7 @@ def _is_same_source(monitor: PublishedMonitor | None, row: sa.Row[Any]) -> bool:
 
 
 def _forget_runs(conn: sa.Connection, monitors: AbstractSet[UUID]) -> None:
-    """The open runs of these are nobody's any more."""
+    """The open runs of these are nobody's any more, or may have ended while they were paused."""
     if monitors:
         conn.execute(open_run.delete().where(open_run.c.monitor == sa.bindparam("of")), [{"of": m} for m in monitors])
 
@@ -264,7 +265,7 @@ def _changed_target(
     if row.source != monitor.source:
         return {**values, **FRESH, **UNHEARD}
     if resumed:
-        return {**values, **FRESH}
+        return {**values, **FRESH, "open_runs": 0, "last_start_at": None}
     return values if same else {**values, **NO_RUNS}
 
 

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from checks.heartbeats.hearing import hear_all
 from checks.heartbeats.runs import Action, Ping, Verdict
+from checks.heartbeats.sweep import sweep
+from checks.sight import WEB
 from checks.store.publishing import PublishedMonitor
-from checks.store.schema import open_run, target
+from checks.store.schema import open_run, sign_of_life, target
 from tests.checks.heartbeats.asking import job, status, transitions
 from tests.checks.workers import monitor_of, publish
 from tests.factories import NOON, at
@@ -73,3 +75,19 @@ def test_a_run_that_was_open_then_is_forgotten(store: sa.Engine, locations: list
     hear(store, 30, Action.START)
     hear(store, 40)
     assert job(store).last_duration_ns == 10 * 10**9
+
+
+@pytest.mark.usefixtures("monitor")
+def test_a_run_whose_end_came_during_a_pause_is_not_waited_for(store: sa.Engine) -> None:
+    daily = monitor_of(kind="heartbeat", name="Nightly", schedule={"every": "1d"}, max_run="2h")
+    daily = replace(daily, uuid=JOB.uuid, ping_codes=(CODE,))
+    publish(store, replace(daily, revision=2), now=NOON)
+    hear(store, 0, Action.START)
+    publish(store, replace(daily, revision=3, paused=True), now=at(300))
+    hear(store, 600)
+    publish(store, replace(daily, revision=4), now=at(1200))
+    with store.begin() as conn:
+        conn.execute(sign_of_life.insert().values(process="web", role=WEB, location="", started_at=NOON, at=at(9000)))
+        sweep(conn, at(9000))
+    assert (job(store).open_runs, status(store)) == (0, "pending")
+    assert job(store).expected_at == at(1200 + 86400)
