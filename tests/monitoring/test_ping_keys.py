@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from checks.store import publishing
 from monitoring import ping_keys, publish
 from monitoring.models import Monitor
 
@@ -31,3 +32,18 @@ def test_a_heartbeat_that_left_the_configuration_is_taken_back_and_nothing_else(
     job.refresh_from_db()
     shop.refresh_from_db()
     assert (job.retired_at, shop.retired_at is None) == (None, False)
+
+
+def test_of_two_pings_that_make_a_monitor_at_once_one_makes_it(published_to_sqlite, committed, monkeypatch):
+    change = publish.change
+
+    def overtaken(**changes):
+        change(**changes)  # the other ping's
+        return change(**changes)
+
+    monkeypatch.setattr(publish, "change", overtaken)
+    with committed():
+        assert ping_keys._make("nightly")
+    assert Monitor.objects.get(slug="nightly").revision == 1
+    with published_to_sqlite.begin() as conn:
+        assert publishing.revisions(conn) == {Monitor.objects.get().uuid: 1}
