@@ -86,7 +86,6 @@ def _judge(conn: sa.Connection, job: Job, seen: datetime) -> Failure | None:
     blind = sight.blindness(conn, sight.WEB, sight.EVERYWHERE, heard_at or due.down_at - grace)
     down_at = sight.fair_deadline(due.down_at, heard_at, grace, blind)
     late_at = due.late_at if due.late_at is not None and not _hides(blind, due.late_at) else None
-    is_late = heard.state.vote is Status.DEGRADED and heard.failure is not None and heard.failure.reason is Reason.LATE
     if down_at <= seen:
         failure = _missed(job, replace(due, down_at=down_at))
         # The next ping sets the next deadline.
@@ -94,8 +93,8 @@ def _judge(conn: sa.Connection, job: Job, seen: datetime) -> Failure | None:
         job.heard = replace(heard, state=state, failure=failure, deadline_at=None, judge_at=None)
         return failure
     job.heard = replace(heard, expected_at=due.expected_at, deadline_at=down_at, judge_at=down_at)
-    if late_at is None or is_late or heard.state.vote is Status.DOWN:
-        return None
+    if late_at is None or heard.state.vote in (Status.DEGRADED, Status.DOWN):
+        return None  # late already, or for a reason that a start does not end
     if late_at > seen:
         job.heard = replace(job.heard, judge_at=late_at)
         return None

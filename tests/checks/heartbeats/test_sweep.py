@@ -310,3 +310,14 @@ def test_the_message_of_a_missed_job_says_how_long_it_last_ran(sqlite_store: sa.
     assert judge(sqlite_store, at(400)) == "down"
     message = transitions(sqlite_store)[-1].evidence["failure"]["message"]
     assert message.endswith("last heard from 2026-03-10 12:24:10 UTC, ran 4 min 10 s")
+
+
+def test_what_is_degraded_for_another_reason_stays_so_when_it_is_late_and_starts(sqlite_store: sa.Engine) -> None:
+    publish_job(sqlite_store, degraded=["rows > 0"])
+    with sqlite_store.begin() as conn:
+        hear_all(conn, [Ping(address=CODE, action=Action.SUCCESS, received_at=at(0), numbers={"rows": 0})], at(0))
+    live(sqlite_store, at(66))
+    assert judge(sqlite_store, at(66)) == "degraded"
+    assert job(sqlite_store).judge_at == at(70)
+    ping(sqlite_store, at(67), Action.START)
+    assert (status(sqlite_store), job(sqlite_store).last_failure["reason"]) == ("degraded", "expectation")
