@@ -12,7 +12,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel, PlainSerializer
 from pydantic.fields import FieldInfo
 
-from checks.spec import SLUG, TAG, WEB_ADDRESS, SecretMark
+from checks.spec import SLUG, TAG, WEB_ADDRESS, MonitorSpec, ProbedSpec, SecretMark
 from checks.units import format_duration
 
 # What a pattern wants, in words.
@@ -78,7 +78,7 @@ class Option:
 
 
 def options(model: type[BaseModel]) -> dict[str, Option]:
-    """The options of a model, in their order."""
+    """The options of a model, in the order in which people read them."""
     return {
         name: Option(
             name=name,
@@ -87,8 +87,19 @@ def options(model: type[BaseModel]) -> dict[str, Option]:
             default=info.get_default(call_default_factory=True),
             value=_value(info.annotation, info.metadata),
         )
-        for name, info in model.model_fields.items()
+        for name, info in _in_order(model)
     }
+
+
+def _in_order(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """Of a monitor: what it is called, whom it asks, what else its kind alone has, what kinds share, when it asks."""
+    names = list(model.model_fields)
+    if issubclass(model, MonitorSpec):
+        last = ProbedSpec.model_fields
+        own = [name for cls in model.__mro__ for name in inspect.get_annotations(cls) if name not in last]
+        first = [*MonitorSpec.model_fields, getattr(model, "target_option", ""), *own, *last]
+        names = [name for name in dict.fromkeys(first) if name in model.model_fields]
+    return ((name, model.model_fields[name]) for name in names)
 
 
 def find(model: type[BaseModel], path: tuple[str | int, ...]) -> Value | None:

@@ -33,7 +33,8 @@ def export() -> str:
 
 def _entry(item: BaseModel, names: set[str]) -> dict[str, Any]:
     """One entry, its secrets replaced by variables whose names are added to `names`."""
-    data = dict(_escaped(as_data(item)))
+    said = _escaped(as_data(item))
+    data = {name: said[name] for name in options(type(item)) if name in said}
     if isinstance(item, MonitorSpec):
         slug = data.pop("slug", item.slug)
         # What people look for first stands first; the slug only where it is not the name's own.

@@ -19,7 +19,7 @@ from checks.network import Resources
 from checks.options import options
 from checks.probes import KINDS, parse_spec, spec_class
 from checks.result import Outcome, Reason
-from checks.spec import REDACTED, ProbedSpec, dump, redact, seal, secret_options, unseal
+from checks.spec import REDACTED, MonitorSpec, ProbedSpec, dump, redact, seal, secret_options, unseal
 from tests.contracts.examples import EXAMPLES, refusal, silence
 from tests.factories import make_spec
 from tests.probing import on_loop, probe_once, probed
@@ -171,6 +171,17 @@ def test_every_option_has_a_sentence(kind):
         assert field.description, f"{kind}.{name} has no docstring"
         assert field.description[0].isupper(), f"{kind}.{name}"
         assert field.description.rstrip().endswith("."), f"{kind}.{name}"
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_the_options_begin_with_what_it_is_and_whom_it_asks(kind):
+    cls = spec_class(kind)
+    common = list(MonitorSpec.model_fields)
+    found = list(options(cls))
+    assert sorted(found) == sorted(cls.model_fields)
+    assert found[: len(common)] == common
+    target = getattr(cls, "target_option", "")
+    assert not target or found[len(common)] == target
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -19,6 +19,7 @@ from tests.factories import make_spec
 SECRETS = {
     "SHOP_PASSWORD": "hunter2 ${NOT_A_VARIABLE}",
     "SHOP_HEADERS_X_API_KEY": "key: [1]",
+    "SHOP_BODY": "1e5",
     "TEAM_SLACK_URL": "json://user:hunter2@127.0.0.1/?to=a",
     "_9_LIVES_URL": "json://127.0.0.1/1",
     "_9_LIVES_URL_2": "json://127.0.0.1/2",
@@ -36,7 +37,7 @@ def installed(db: None) -> None:
             headers={"X-Api-Key": SECRETS["SHOP_HEADERS_X_API_KEY"]},
             expect=['body contains "${x}"', "latency < 1s"],
             description="one\ntwo: ${three}\n\n  four",
-            body="1e5",
+            body=SECRETS["SHOP_BODY"],
             method="POST",
             tags=["no", "1", "2026-01-01"],
         )
@@ -80,6 +81,14 @@ def test_no_secret_is_exported_and_each_variable_is_named(installed: None, capsy
     used = set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)\}", text))
     named = set(re.findall(r"^#   (\S+)$", text, re.MULTILINE))
     assert used == named == set(SECRETS)
+
+
+def test_a_monitor_begins_with_what_it_is_and_whom_it_asks(db: None) -> None:
+    publish.change(
+        spec=make_spec(name="Shop", url="http://a.example/", interval="5m", ip="4", expect=["status == 200"])
+    )
+    lines = [line.strip(" -").partition(":")[0] for line in export().splitlines()[3:]]
+    assert lines == ["name", "kind", "url", "ip", "interval", "expect", "status == 200"]
 
 
 def test_what_is_retired_is_not_exported(installed: None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from checks.options import options
 from checks.probes import KINDS, spec_class
 from monitoring.config.apply import apply_file
 from monitoring.config.document import SECTIONS
@@ -31,7 +32,7 @@ CHANNEL = "channels:\n  - {name: hook, url: 'json://127.0.0.1:9/'}\n"
 RULE = f"{CHANNEL}alert_rules:\n  - name: Down\n    "
 PAGE = f"{MINIMAL}status_pages:\n  - slug: public\n    title: Status\n    "
 ALL_KINDS = ", ".join(KINDS)
-OPTIONS_OF_HTTP = ", ".join(spec_class("http").model_fields)
+OPTIONS_OF_HTTP = ", ".join(options(spec_class("http")))
 A_LIST = "expected a list, as in [a, b] or one item a line after a hyphen"
 A_MAPPING = "expected a mapping, as in {key: value} or one key a line"
 
