@@ -19,6 +19,7 @@ from checks.units import spoken_duration
 _OVERTAKEN = timedelta(seconds=30)
 # A job takes a moment to report. Until then it is not late; a grace shorter than twice this is halved.
 LATE_AFTER = timedelta(seconds=60)
+EARLY = timedelta(seconds=60)  # by which a job's clock may be ahead of ours; see `_expected`
 UNNAMED = UUID(int=0)  # the run of pings without ?rid=
 MOST_OPEN = 100  # runs of one job; one more, and the oldest is forgotten
 LONGEST_RUN = timedelta(days=3)  # that is waited for, unless max_run allows more
@@ -288,6 +289,19 @@ def with_deadlines(heard: Heard, spec: HeartbeatSpec) -> Heard:
     return replace(heard, expected_at=due.expected_at, deadline_at=due.down_at, judge_at=judge_at)
 
 
+def _expected(since: datetime, spec: HeartbeatSpec) -> datetime:
+    """When the next run is expected after one that ended at `since`.
+
+    A job that is started at 03:00 by a clock a second ahead of ours ends at 02:59:59: that was the run of 03:00. So
+    what comes a little before an occurrence counts for it, where occurrences lie far enough apart to tell.
+    """
+    expected = spec.expected.next_expected(since)
+    if spec.schedule.every is not None or expected - since > EARLY:
+        return expected
+    following = spec.expected.next_expected(expected)
+    return following if expected - since <= (following - expected) / 10 else expected
+
+
 def deadlines(heard: Heard, spec: HeartbeatSpec) -> Deadlines:
     """When a job is expected, late and down; nothing for one that was never heard of.
 
@@ -296,7 +310,7 @@ def deadlines(heard: Heard, spec: HeartbeatSpec) -> Deadlines:
     """
     if heard.counted_from is None:
         return Deadlines()
-    expected = spec.expected.next_expected(heard.counted_from)
+    expected = _expected(heard.counted_from, spec)
     grace = timedelta(seconds=spec.grace)
     allowed = None if spec.max_run is None else timedelta(seconds=spec.max_run)
     # A run whose time was up before something newer was heard was judged then.

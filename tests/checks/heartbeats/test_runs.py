@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -262,3 +262,23 @@ def test_a_ping_of_before_its_resumption_does_not_count_silence_from_then():
     resumed = replace(heard, state=TargetState(), counted_from=at(9000))
     heard, _ = hear(resumed, ping(9001, sent_at=at(60)), job(), lambda name, count: None)
     assert (heard.last_ping_at, heard.expected_at) == (at(60), at(12600))
+
+
+@pytest.mark.parametrize(
+    ("cron", "seconds", "expected"),
+    [
+        ("0 3 * * *", -1.0, 86400),  # a clock that is a second ahead
+        ("0 3 * * *", -60.0, 86400),
+        ("0 3 * * *", -61.0, 0),  # an hour or a minute early is another run
+        ("*/5 * * * *", -30.0, 300),
+        ("*/5 * * * *", -31.0, 0),
+        ("* * * * *", -6.0, 60),
+        ("* * * * *", -7.0, 0),
+        ("0 3 * * *", 1.0, 86400),
+    ],
+)
+def test_what_comes_a_moment_before_its_time_was_the_run_of_that_time(cron, seconds, expected):
+    three = datetime(2026, 3, 10, 3, tzinfo=UTC)
+    spec = job(schedule={"cron": cron})
+    heard = Heard(state=TargetState(), counted_from=three + timedelta(seconds=seconds))
+    assert deadlines(heard, spec).expected_at == three + timedelta(seconds=expected)
