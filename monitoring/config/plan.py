@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from checks.document import join
+from checks.evidence import hidden
 from checks.options import find
 from checks.spec import REDACTED, MonitorSpec, ProbedSpec
 from checks.units import format_duration
@@ -94,7 +95,7 @@ def make_plan(
     return Plan(
         actions=tuple(actions),
         drifted=tuple(_drifted(now, digests)),
-        hints=(*_renamed(actions), *_idle_rules(wanted, now), *_hasty(actions)),
+        hints=(*_renamed(actions), *_idle_rules(wanted, now), *_hasty(actions), *_in_clear(actions)),
         living=sum(1 for kept in monitors if kept.owned_by_file and not kept.retired),
     )
 
@@ -162,7 +163,7 @@ def _shown(value: Any) -> str:
         if value is None
         else json.dumps(value, ensure_ascii=False)
     )
-    text = " ".join(text.split())
+    text = hidden(" ".join(text.split()))
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
@@ -213,3 +214,14 @@ def _hasty(actions: list[Action]) -> Iterator[str]:
         if isinstance(action.item, ProbedSpec) and action.item.interval < HASTY:
             every = format_duration(action.item.interval)
             yield f"monitor {action.key} is probed every {every}: less than {HASTY:g}s is a burden to many targets"
+
+
+def _in_clear(actions: list[Action]) -> Iterator[str]:
+    """Monitors with what is called like a secret where none is sealed, as in `?token=` of an address."""
+    for action in actions:
+        if isinstance(action.item, MonitorSpec):
+            for path, value in _leaves(action.item.model_dump(mode="json", exclude_defaults=True), ()):
+                allowed = find(type(action.item), path)
+                if isinstance(value, str) and allowed is not None and not allowed.secret and hidden(value) != value:
+                    place = reduce(join, path, "")
+                    yield f"monitor {action.key} has what looks like a secret in {place}, in clear; headers and passwords are sealed"

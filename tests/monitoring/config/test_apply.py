@@ -136,6 +136,18 @@ def test_an_interval_of_a_few_seconds_is_remarked_on(apply: Apply) -> None:
     assert plan.hints == (f"monitor shop {told}", f"monitor mail {told}")
 
 
+def test_what_looks_like_a_secret_in_an_address_is_remarked_on_and_never_printed(apply: Apply) -> None:
+    shop = "monitors:\n  - {name: Shop, kind: http, url: 'http://127.0.0.1:9/?a=b&token=hunter2', headers: {X-Token: '${T}'}}\n"
+    told = "monitor shop has what looks like a secret in url, in clear; headers and passwords are sealed"
+    plan = apply(shop.replace("${T}", "hunter3"))
+    assert (plan.hints, "hunter" in plan.text()) == ((told,), False)
+    plan = apply(shop.replace("${T}", "hunter3").replace("hunter2", "hunter4"))
+    assert plan.actions[0].details == (
+        "url: http://127.0.0.1:9/?a=b&token=•••••• → http://127.0.0.1:9/?a=b&token=••••••",
+    )
+    assert apply("monitors:\n  - {name: Shop, kind: http, url: 'http://127.0.0.1:9/?page=2'}\n").hints == ()
+
+
 def test_what_left_the_file_is_retired_and_comes_back_with_its_slug(apply: Apply) -> None:
     apply(f"monitors:\n{SHOP}{MAIL}")
     uuid = Monitor.objects.get(slug="mail").uuid
