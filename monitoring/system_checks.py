@@ -17,6 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from checks.environment import EnvironmentProblem, measurements_url, read_choice, read_env
 from checks.guard import Guard
+from checks.probes import parse_spec
 from checks.secretbox import SecretBox
 from monitoring import access
 
@@ -34,12 +35,20 @@ def environment(**options: Any) -> list[CheckMessage]:
         lambda: (keys := read_env("STILLUP_DATA_KEY")) and SecretBox(keys),
         Guard.from_environment,
         lambda: read_env("STILLUP_ADMIN_USER") and read_env("STILLUP_ADMIN_PASSWORD"),
+        _new_heartbeat,
     ):
         try:
             look()
         except EnvironmentProblem as exc:
             found.append(Error(str(exc), hint="Correct or remove the variable.", id="stillup.E001"))
     return found
+
+
+def _new_heartbeat() -> None:
+    try:
+        parse_spec({"kind": "heartbeat", "name": "new", **settings.NEW_HEARTBEAT})
+    except ValueError as exc:
+        raise EnvironmentProblem(f"STILLUP_NEW_HEARTBEAT_PERIOD or _GRACE makes no heartbeat: {exc}") from exc
 
 
 def data_directory(**options: Any) -> list[CheckMessage]:

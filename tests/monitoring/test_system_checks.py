@@ -79,3 +79,10 @@ def test_a_page_that_the_table_does_not_name_is_found(settings, monkeypatch):
 def test_passwords_in_clear_are_warned_of(settings, url, found):
     settings.BASE_URL = url
     assert ids(system_checks.base_url()) == found
+
+
+def test_what_no_heartbeat_can_be_made_of_is_found_before_a_ping_asks_for_one(settings):
+    settings.NEW_HEARTBEAT = {"schedule": {"every": "soon"}, "grace": "1h"}
+    (error,) = system_checks.environment()
+    assert error.id == "stillup.E001"
+    assert "STILLUP_NEW_HEARTBEAT_PERIOD" in error.msg
