@@ -230,6 +230,8 @@ def _shown(value: Any, subject: Subject) -> str:
             return f"expired {spoken_duration(-value)} ago" if value < 0 else spoken_duration(value, digits=4)
         case int() if subject.type == "size":
             return spoken_size(value)
+        case float() if value.is_integer() and abs(value) < 1e15:
+            return str(int(value))  # a number of a job is a float, however it was written
         case int() | float():
             return _clipped(repr(value) if isinstance(value, float) or abs(value) < 10**SHOWN else "a huge number")
         case bytes():

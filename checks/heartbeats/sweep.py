@@ -6,7 +6,7 @@ import logging
 import zoneinfo
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -129,13 +129,13 @@ def _missed(job: Job, due: Deadlines) -> Failure:
         allowed = f"within {spoken_duration((until - start).total_seconds())}"
         return Failure(
             reason=Reason.OVERRAN,
-            message=f"started at {_full(start)} and did not end {allowed}",
+            message=f"started at {_full(start, zone)} and did not end {allowed}",
             expected=f"to end {allowed}",
             found=f"still running at {_by(due.down_at or until, start, zone)}",
         )
     by, last = f"by {_by(due.down_at, job.heard.last_ping_at, zone)}", _last(job)
     if job.heard.open:
-        last += f"; it started at {_full(min(job.heard.open.values()))} and did not end"
+        last = f"it started at {_full(min(job.heard.open.values()), zone)} and did not end"
     return Failure(reason=Reason.MISSED, message=f"expected {by}, {last}", expected=f"a ping {by}", found=last)
 
 
@@ -147,20 +147,20 @@ def _late(job: Job, due: Deadlines) -> Failure:
 
 
 def _last(job: Job) -> str:
-    """`last heard from 2026-11-21 03:04 UTC, ran 4 min 10 s`."""
+    """`last heard from 2026-11-21 03:04 Europe/Riga, ran 4 min 10 s`."""
     if job.heard.last_ping_at is None:
         return "never heard from"
     ran = "" if job.heard.duration_ns is None else f", ran {spoken_duration(job.heard.duration_ns / 1e9)}"
-    return f"last heard from {_full(job.heard.last_ping_at)}{ran}"
+    return f"last heard from {_full(job.heard.last_ping_at, _zone(job.spec))}{ran}"
 
 
 def _zone(spec: HeartbeatSpec | None) -> str:
     return "UTC" if spec is None else spec.schedule.timezone
 
 
-def _full(at: datetime) -> str:
-    """`2026-11-21 03:04 UTC`, with the seconds where they matter."""
-    return f"{at.astimezone(UTC):{_form(at, '%Y-%m-%d ')}} UTC"
+def _full(at: datetime, timezone: str) -> str:
+    """`2026-11-21 03:04 Europe/Riga`, with the seconds where they matter."""
+    return f"{at.astimezone(zoneinfo.ZoneInfo(timezone)):{_form(at, '%Y-%m-%d ')}} {timezone}"
 
 
 def _by(at: datetime | None, heard_at: datetime | None, timezone: str) -> str:

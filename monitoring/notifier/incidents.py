@@ -73,27 +73,31 @@ def _end(transition: StoredTransition, said: dict[str, str], now: datetime) -> N
     if incident is not None:
         recovered = transition.to_status is not Status.PAUSED
         resolution = RECOVERED if recovered else _ENDINGS.get(transition.cause, "paused")
-        end(incident, resolution, transition.since, said, now)
+        report = messages.spooled(incident.evidence, transition.evidence, incident.opened_at, transition.at)
+        end(incident, resolution, transition.since, said, now, report=report if recovered else "")
 
 
-def end(incident: Incident, resolution: str, at: datetime, said: dict[str, str], now: datetime) -> None:
-    """Resolve an open incident, which the caller holds, and tell whoever was told of it."""
+def end(
+    incident: Incident, resolution: str, at: datetime, said: dict[str, str], now: datetime, *, report: str = ""
+) -> None:
+    """Resolve an open incident, which the caller holds, and tell whoever was told of it. `report`: what ended it."""
     incident.resolved_at = max(at, incident.opened_at)
     incident.resolution = resolution
     incident.save(update_fields=["resolved_at", "resolution"])
     lasted = spoken_duration((incident.resolved_at - incident.opened_at).total_seconds())
     ended = "It is up again" if resolution == RECOVERED else f"The monitor was {resolution}; that is no recovery"
-    _write(incident, incident.resolved_at, Kind.RESOLVED, f"{ended}, after {lasted}.")
+    _write(incident, incident.resolved_at, Kind.RESOLVED, f"{ended}, after {lasted}.{report and ' '}{report}")
     if resolution != RECOVERED:
         routing.withdraw(incident, f"the monitor was {resolution}")
-    tell_of_end(incident, said, now)
+    tell_of_end(incident, said, now, report=report)
 
 
-def tell_of_end(incident: Incident, said: dict[str, str], now: datetime) -> None:
+def tell_of_end(incident: Incident, said: dict[str, str], now: datetime, *, report: str = "") -> None:
     """Queue the message of the end to every channel that got, or may have got, one about this incident."""
     recovered = incident.resolution in (RECOVERED, "system")
     addresses = routing.told(incident, waiting=recovered)
-    routing.queue(Notification.Event.RESOLVED, incident, addresses, messages.facts_of(incident, said), now)
+    facts = {**messages.facts_of(incident, said), "report": report}
+    routing.queue(Notification.Event.RESOLVED, incident, addresses, facts, now)
 
 
 def _open_one(monitor: UUID) -> Incident | None:

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from checks.result import PHASES
+from checks.result import PHASES, Reason
 from checks.units import spoken_duration
 from monitoring.models import Channel, Incident, Notification
 
@@ -71,6 +71,16 @@ def summary_of(evidence: Mapping[str, Any]) -> str:
     failure = evidence.get("failure") or {}
     sentence = one_line(str(failure.get("message") or "it does not answer as it should"), 500).rstrip(".")
     return sentence[:1].upper() + sentence[1:]
+
+
+def spooled(began: Mapping[str, Any], ended: Mapping[str, Any], opened_at: datetime, arrived_at: datetime) -> str:
+    """What a ping says that ended an incident and was sent long before it arrived; empty where none was."""
+    sent_at = _instant((ended.get("evidence") or {}).get("sent_at"))
+    if sent_at is None or arrived_at <= sent_at:
+        return ""
+    arrived = f"its report arrived {spoken_duration((arrived_at - sent_at).total_seconds())} late"
+    missed = (began.get("failure") or {}).get("reason") == Reason.MISSED
+    return f"The job ran on time; {arrived}." if missed and sent_at <= opened_at else f"The job had ended; {arrived}."
 
 
 def facts_of(incident: Incident, monitor: Mapping[str, str]) -> dict[str, Any]:
@@ -138,6 +148,7 @@ def _context(event: str, facts: Mapping[str, Any], now: datetime, *, repeat: boo
         "name": one_line(str(facts.get("name", "")), 100),
         "summary": one_line(str(facts.get("summary", "")), 500),
         "resolution": facts.get("resolution", ""),
+        "report": one_line(str(facts.get("report", "")), 200),
         "opened_at": spoken_instant(opened) if opened else "",
         "opened_ago": _ago(opened, now),
         "resolved_at": spoken_instant(resolved) if resolved else "",

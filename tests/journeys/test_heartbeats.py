@@ -2,112 +2,26 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from functools import cache
+from contextlib import closing
 
 import pytest
 
+from tests.journeys.conftest import StartStack
+from tests.journeys.pinging import Client, Pinger, paths_of, pinging, stored
 from tests.journeys.stack import Stack, wait_until
 from tests.journeys.town import Town
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 
-class Client:
-    """A client of its own address, as far as the server can tell: all of 127.0.0.0/8 is this machine."""
-
-    def __init__(self, stack: Stack, source: str = "127.0.0.1") -> None:
-        self._to, self._source = ("127.0.0.1", stack.port), source
-        self._connection: http.client.HTTPConnection | None = None
-
-    def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> int:
-        """The status of the answer; 0 where there was none."""
-        try:
-            if self._connection is None:
-                self._connection = http.client.HTTPConnection(*self._to, timeout=10, source_address=(self._source, 0))
-            self._connection.request(method, path, body)
-            answer = self._connection.getresponse()
-            answer.read()
-        except (OSError, http.client.HTTPException):
-            self.close()
-            return 0
-        return answer.status
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-class Pinger(threading.Thread):
-    """A job that reports `per_second` times a second, again at once where it was not answered 200."""
-
-    def __init__(self, stack: Stack, path: str, *, per_second: float, source: str = "127.0.0.1") -> None:
-        super().__init__(daemon=True)
-        self.answers: Counter[int] = Counter()
-        self.took: list[float] = []  # seconds, of those that were answered
-        self._client, self._path, self._pause = Client(stack, source), path, 1 / per_second
-        self._end = threading.Event()
-
-    def run(self) -> None:
-        due = time.monotonic()
-        while not self._end.wait(max(0.0, due - time.monotonic())):
-            begun = time.monotonic()
-            status = self._client.ask(self._path)
-            self.answers[status] += 1
-            if status:
-                self.took.append(time.monotonic() - begun)
-            due = max(due + self._pause, time.monotonic() - 1.0)
-        self._client.close()
-
-    def stop(self) -> None:
-        self._end.set()
-        self.join(20)
-
-
-@contextmanager
-def pinging(*pingers: Pinger) -> Iterator[None]:
-    for pinger in pingers:
-        pinger.start()
-    try:
-        yield
-    finally:
-        for pinger in pingers:
-            pinger.stop()
-
-
-@cache
-def paths_of(stack: Stack) -> dict[str, str]:
-    """The path of the ping of each heartbeat."""
-    urls = {slug: monitor["ping_url"] for slug, monitor in stack.monitors().items()}
-    return {slug: str(url).removeprefix(stack.address) for slug, url in urls.items() if url}
-
-
-def path_of(stack: Stack, slug: str) -> str:
-    return paths_of(stack)[slug]
-
-
-def stored(stack: Stack, slug: str) -> tuple[int, int]:
-    """Rows, and the pings that they stand for."""
-    (row,) = stack.query(
-        "SELECT count(*) AS n, coalesce(sum(count), 0) AS heard FROM ping JOIN monitor_state USING (monitor)"
-        f" WHERE slug = '{slug}'",
-        store=True,
-    )
-    return int(row["n"]), int(row["heard"])
-
-
 def check_killed_web(stack: Stack, slugs: list[str], *, kills: int, every: float) -> None:
     """What was answered 200 while web is killed again and again is stored, and no job goes down for it."""
     before = {slug: stored(stack, slug)[1] for slug in slugs}
     known = {slug: len(stack.transitions(slug)) for slug in slugs}
-    pingers = {slug: Pinger(stack, path_of(stack, slug), per_second=50 / len(slugs)) for slug in slugs}
+    pingers = {slug: Pinger(stack, paths_of(stack)[slug], per_second=50 / len(slugs)) for slug in slugs}
     with pinging(*pingers.values()):
         for _ in range(kills):
             time.sleep(every)
@@ -118,16 +32,23 @@ def check_killed_web(stack: Stack, slugs: list[str], *, kills: int, every: float
         assert pinger.answers[200] > 10
         assert set(pinger.answers) <= {200, 0, 503, 429}
         assert stored(stack, slug)[1] - before[slug] >= pinger.answers[200]
-        assert [to for _, to in stack.transitions(slug)[known[slug] :]] in ([], ["up"])
+        assert "down" not in [to for _, to in stack.transitions(slug)[known[slug] :]]
 
 
 def test_what_was_answered_is_stored_although_web_is_killed(town: Town) -> None:
     check_killed_web(town.stack, ["hammered", "hammered-too"], kills=2, every=1.0)
 
 
+@pytest.mark.long
+def test_what_was_answered_is_stored_although_web_is_killed_ten_times(start_stack: StartStack) -> None:
+    jobs = "".join(f"  - {{name: Job {n}, kind: heartbeat, schedule: {{every: 5s}}, grace: 10s}}\n" for n in range(5))
+    stack = start_stack(f"monitors:\n{jobs}")
+    check_killed_web(stack, [f"job-{n}" for n in range(5)], kills=10, every=2.0)
+
+
 def test_a_flood_and_guesses_cost_nobody_else_anything(town: Town) -> None:
     stack = town.stack
-    flooded, quiet = path_of(stack, "hammered"), path_of(stack, "hammered-too")
+    flooded, quiet = paths_of(stack)["hammered"], paths_of(stack)["hammered-too"]
     rows = stored(stack, "hammered")[0]
     honest = Pinger(stack, quiet, per_second=20)
     flood = [Pinger(stack, flooded, per_second=700, source="127.0.0.8") for _ in range(3)]
@@ -166,7 +87,7 @@ ANSWERS = [
 
 
 def test_methods_and_actions_have_their_answers(town: Town) -> None:
-    path = path_of(town.stack, "hammered-too")
+    path = paths_of(town.stack)["hammered-too"]
     with closing(Client(town.stack)) as client:
         answers = [(method, action, client.ask(path + action, method)) for method, action, _ in ANSWERS]
     assert answers == ANSWERS
@@ -183,7 +104,7 @@ def raw(stack: Stack, request: bytes) -> bytes:
 
 
 def test_no_body_is_an_error_of_ours_and_a_ping_counts_when_it_is_complete(town: Town) -> None:
-    stack, path = town.stack, path_of(town.stack, "hammered-too").encode()
+    stack, path = town.stack, paths_of(town.stack)["hammered-too"].encode()
     post = b"POST " + path + b"/log HTTP/1.1\r\nHost: x\r\n"
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
     complete = [

@@ -74,7 +74,7 @@ def test_the_message_speaks_in_the_zone_of_the_job(sqlite_store: sa.Engine) -> N
     live(sqlite_store, missed)
     assert judge(sqlite_store, missed) == "down"
     message = transitions(sqlite_store)[-1].evidence["failure"]["message"]
-    assert message == "expected by 03:15 Europe/Riga, last heard from 2026-11-21 01:04 UTC"
+    assert message == "expected by 03:15 Europe/Riga, last heard from 2026-11-21 03:04 Europe/Riga"
 
 
 def test_a_job_that_was_never_heard_of_is_not_missed(sqlite_store: sa.Engine) -> None:
