@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from checks import clock
 
 TOGETHER = 0.005  # seconds between two wakes: so late, at most, is something started where much is due
+MOST = 20  # started in one wake: where very much is due, more at a time would only time each other
 _ROUNDED = 0.0005  # seconds: uvloop rounds to milliseconds, and nothing is to start early
 
 T = TypeVar("T")
@@ -49,7 +50,9 @@ class Starts(Generic[T]):
     def _wake(self) -> None:
         self._timer, self._timer_at = None, float("inf")
         self._woken = now = clock.monotonic()
-        while self._waiting and self._waiting[0][0] <= now:
+        for _ in range(MOST):
+            if not self._waiting or self._waiting[0][0] > now:
+                break
             self._start(heapq.heappop(self._waiting)[2])
         if self._waiting:
             self._set_timer()

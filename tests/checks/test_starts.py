@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import uvloop
 
 from checks import clock
-from checks.starts import TOGETHER, Starts
+from checks.starts import MOST, TOGETHER, Starts
 
 
 def started(*delays: float, within: float = 0.3) -> list[tuple[int, float]]:
@@ -39,12 +40,26 @@ def test_much_that_is_due_takes_few_wakes():
     async def main() -> None:
         begun = clock.monotonic()
         starts = Starts(lambda _: wakes.add(asyncio.get_running_loop().time()))
-        for number in range(1000):
-            starts.add(begun + number / 10_000, number)
+        for number in range(200):
+            starts.add(begun + number / 2_000, number)
         await asyncio.sleep(0.2)
 
     uvloop.run(main())
     assert len(wakes) <= 0.1 / TOGETHER + 2
+
+
+def test_very_much_that_is_due_at_once_starts_a_little_at_a_time():
+    wakes: list[float] = []
+
+    async def main() -> None:
+        starts = Starts(lambda _: wakes.append(asyncio.get_running_loop().time()))
+        for number in range(5 * MOST):
+            starts.add(clock.monotonic(), number)
+        await asyncio.sleep(0.3)
+
+    uvloop.run(main())
+    assert len(wakes) == 5 * MOST
+    assert max(Counter(wakes).values()) == MOST
 
 
 def test_what_is_cleared_does_not_start():
