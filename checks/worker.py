@@ -187,6 +187,8 @@ class Worker:
     def _take(self, found: Sequence[Claimed]) -> None:
         """Have claimed targets start at their due times; those that are late, in their turn."""
         now, present = clock.utcnow(), clock.monotonic()
+        pace = max(SLOWEST_PACE, PACE * self._specs.steady_rate)
+        self._starts.keep_to(pace)
         for claimed in found:
             before = self._flights.get(claimed.target_id)
             if before is not None:
@@ -196,7 +198,6 @@ class Worker:
             late = (now - claimed.due_at).total_seconds()
             start = present - late
             if late > LATE:
-                pace = max(SLOWEST_PACE, PACE * self._specs.steady_rate)
                 start = self._late_from = max(self._late_from, present) + 1 / pace
             self._starts.add(start, flight)
         self._untaken = ()
