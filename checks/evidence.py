@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from checks.spec import REDACTED, MonitorSpec, secrets_in
 
@@ -31,6 +31,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"(?<=://)[^\s/?#\"'<>\\]{1,500}@")
+_LOGIN = re.compile(r"://([^\s/?#:@]{1,500}):([^\s/?#@]{1,500})@")
 _PARAMETER = re.compile(r"((?:^|(?<=[?&;#\s\"']))[^\s=&?#;\"'<>]{1,100}=)([^\s&#;\"'<>]+)")
 # What a server of IMAP lists among its capabilities is the name of a login and no secret.
 _MECHANISM = re.compile(
@@ -89,9 +90,10 @@ def secrets_of(spec: MonitorSpec, more: Iterable[str] = ()) -> tuple[str, ...]:
     for model, value in secrets_in(spec):
         plain.append(value)
         if username := getattr(model, "username", ""):
-            # As basic authentication and the logins of SASL, PLAIN and LOGIN, send it.
-            sent = (f"{username}:{value}", f"\0{username}\0{value}", value)
-            plain += (base64.b64encode(text.encode()).decode() for text in sent)
+            plain += _as_sent(username, value)
+        if login := _LOGIN.search(value):  # of a proxy
+            password = unquote(login[2])
+            plain += (password, *_as_sent(unquote(login[1]), password))
     for value in plain:
         forms |= {
             value,
@@ -101,6 +103,12 @@ def secrets_of(spec: MonitorSpec, more: Iterable[str] = ()) -> tuple[str, ...]:
             quote_plus(value),
         }
     return tuple(sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True))
+
+
+def _as_sent(username: str, password: str) -> Iterator[str]:
+    """The password as basic authentication and the logins of SASL, PLAIN and LOGIN, send it."""
+    sent = (f"{username}:{password}", f"\0{username}\0{password}", password)
+    return (base64.b64encode(text.encode()).decode() for text in sent)
 
 
 def hidden(text: str) -> str:

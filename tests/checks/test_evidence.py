@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import base64
 import json
 import time
 
@@ -14,7 +15,7 @@ from checks.evidence import as_utf8, excerpt, hidden, secrets_of, shown_headers,
 from checks.result import Reason
 from tests.factories import make_spec
 from tests.probing import probe_once
-from tests.servers import Target, answer, by_path, closed_port
+from tests.servers import Target, answer, by_path, closed_port, echoes
 
 
 def test_an_excerpt_is_printable_and_short():
@@ -96,6 +97,17 @@ def test_no_secret_of_an_address_is_left_in_evidence(name, upper, secret, others
     url = f"https://eve:{secret}@h.example/p?x=1&{name}={secret}&y={others}"
     evidence = {"url": url, "redirects": [{"url": url}], "headers": [["Location", url]], "notes": [f"to {url}"]}
     assert secret not in json.dumps(without(evidence, ()))
+
+
+def test_who_we_are_to_a_proxy_is_hidden_even_when_it_sends_that_back():
+    with Target(echoes) as proxy:
+        result = probe_once(
+            url="http://shop.test/", proxy=f"http://eve:s3cret%2Fpw@{proxy.address}", expect=["status == 201"]
+        )
+    sent = base64.b64encode(b"eve:s3cret/pw")
+    assert b"proxy-authorization: Basic " + sent in proxy.requests[0]
+    assert "proxy-authorization: Basic ••••••" in result.evidence["body"]
+    assert sent.decode() not in repr(result)
 
 
 def test_no_address_that_a_target_redirects_to_gives_its_secrets_away():
