@@ -14,6 +14,7 @@ from checks.spec import REDACTED, MonitorSpec, secrets_in
 
 EXCERPT = 4096  # bytes of a body that are kept with a failure
 MAX_VALUE = 1000  # characters of a header that are kept
+CUT_FROM = 80  # characters; no shorter text was cut
 MIN_SECRET = 4  # characters; a shorter one would take the rest of the evidence with it
 _SECRET_HEADER = re.compile(
     r"cookie|authori[sz]ation|token|secret|passw|api-?key|session|signature|credential", re.IGNORECASE
@@ -22,6 +23,7 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNOREC
 _TEXT_CODEC = re.compile(
     r"(?:utf|iso|windows|cp|koi8|latin|shift|sjis|euc|gb|big5|us-ascii|ascii|mac|tis|ks)[\w.:-]*", re.IGNORECASE
 )
+_CUT = "\N{HORIZONTAL ELLIPSIS}"  # where a text was cut
 _UNKEPT = re.compile("[\0\ud800-\udfff]")
 # What is called like a secret, whoever's it is: in the query of an address, in a form, in JSON; and whoever logs in by
 # an address.
@@ -101,6 +103,8 @@ def secrets_of(spec: MonitorSpec, more: Iterable[str] = ()) -> tuple[str, ...]:
             json.dumps(value, ensure_ascii=False)[1:-1],
             quote(value),
             quote_plus(value),
+            value.replace("\r\n", "\n"),  # as an excerpt has it
+            value.encode("latin-1", "replace").decode("utf-8", "replace"),  # as old software sends it
         }
     return tuple(sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True))
 
@@ -122,13 +126,26 @@ def _without_value(found: re.Match[str]) -> str:
     return found[1] + REDACTED if named else found[0]
 
 
+def _without_begun(text: str, secret: str) -> str:
+    """The text without the beginning of a secret at its end: texts are cut where it suits us, and not it."""
+    start = max(0, len(text) - len(secret))
+    while (at := text.find(secret[:MIN_SECRET], start)) >= 0:
+        if secret.startswith(text[at:]):
+            return text[:at] + REDACTED
+        start = at + 1
+    return text
+
+
 def without(value: Any, secrets: tuple[str, ...]) -> Any:
     """A JSON value without secrets: these, and what is called like one. What PostgreSQL keeps in no text is a mark."""
     match value:
         case str():
             value = _UNKEPT.sub("\N{REPLACEMENT CHARACTER}", value)
+            may_be_cut = _CUT in value or len(value) >= CUT_FROM
             for secret in secrets:
                 value = value.replace(secret, REDACTED)
+                if may_be_cut:
+                    value = _CUT.join(_without_begun(part, secret) for part in value.split(_CUT))
             return hidden(value)
         case Mapping():
             return {key: without(inner, secrets) for key, inner in value.items()}

@@ -38,7 +38,15 @@ def test_every_form_in_which_a_secret_may_come_back_is_taken_out():
     secret = 'p"ä ss/&'
     spec = make_spec(username="eve", password=secret, headers={"X-Key": "k3y-of-eve"})
     basic = base64.b64encode(f"eve:{secret}".encode()).decode()
-    told = [secret, json.dumps(secret), "p%22%C3%A4%20ss/%26", "p%22%C3%A4+ss%2F%26", basic, {"deep": ["k3y-of-eve"]}]
+    told = [
+        secret,
+        json.dumps(secret),
+        secret.encode("latin-1").decode("utf-8", "replace"),
+        "p%22%C3%A4%20ss/%26",
+        "p%22%C3%A4+ss%2F%26",
+        basic,
+        {"deep": ["k3y-of-eve"]},
+    ]
     cleaned = json.dumps(without({"all": told}, secrets_of(spec)))
     assert all(part not in cleaned for part in ("ss/", "ss%2F", basic, "k3y", "%C3%A4"))
 
@@ -47,6 +55,14 @@ def test_a_login_of_sasl_that_comes_back_is_taken_out():
     spec = make_spec(kind="imap", username="eve", password="pässword")
     sent = [base64.b64encode(text.encode()).decode() for text in ("\0eve\0pässword", "pässword")]
     assert without(sent, secrets_of(spec)) == ["••••••", "••••••"]
+
+
+def test_a_secret_that_a_text_was_cut_in_is_taken_out():
+    spec = make_spec(method="POST", body="name=eve\r\npin=4711-0815\r\n" * 200, bearer="hunter2-hunter3")
+    echoed = excerpt(b"x" * 100 + spec.body.encode())
+    long = "x" * 100
+    told = [f"{long}hunter2-hun", 'got "hunter2-h…"', echoed, "a hunt"]
+    assert without(told, secrets_of(spec)) == [f"{long}••••••", 'got "••••••…"', f"{long}••••••", "a hunt"]
 
 
 def test_what_is_no_secret_stays():
