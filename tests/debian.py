@@ -15,7 +15,9 @@ from pathlib import Path
 
 # The program that a test runs, and the package that brings it.
 PACKAGES = {
+    "bash": "bash",
     "busybox": "busybox",
+    "curl": "curl",
     "dash": "dash",
     "dovecot": "dovecot-imapd",
     "mariadbd": "mariadb-server",
@@ -28,6 +30,7 @@ PACKAGES = {
     "sshd": "openssh-server",
     "unbound": "unbound",
     "vsftpd": "vsftpd",
+    "wget": "wget",
 }
 BESIDE = {"dovecot-imapd": ("dovecot-pop3d",)}  # packages that are of use only together
 _DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/lib/rabbitmq/bin")
