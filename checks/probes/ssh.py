@@ -16,10 +16,11 @@ from checks.dialogue import Dialogue, lines, nonsense, spoken
 from checks.evidence import excerpt
 from checks.expect import Subject
 from checks.network import dial
-from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
-from checks.result import Failure, Observation, Reason
+from checks.probe import TIMINGS, Kind, ProbeContext
+from checks.result import Observation
 from checks.route import HostPort, ProxiedSpec
 from checks.spec import Line, Secret, SecretMark, Text
+from checks.wire import importing
 
 _FINGERPRINT = r"^(SHA256:[A-Za-z0-9+/]{43})?$"
 _SUCCESS = ("exit_status == 0",)  # of a command about which nothing is expected
@@ -136,10 +137,8 @@ _UP_TO_BANNER = lines(lambda line: line.startswith(b"SSH-"))
 
 
 async def _visit(spec: SshSpec, context: ProbeContext) -> None:
-    try:
+    with importing("ssh", context.stopwatch):
         from checks.ssh_session import Passage, Visitor, login, run, show_key  # noqa: PLC0415 - needs the extra
-    except ModuleNotFoundError as exc:
-        raise ProbeFailure(Failure(reason=Reason.NO_DRIVER, message=SSH.missing())) from exc
 
     watch, facts = context.stopwatch, context.seen.facts
     passage = await dial(context, *spec.target, Passage, route=spec.route)
