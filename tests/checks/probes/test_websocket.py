@@ -132,7 +132,11 @@ def test_headers_origin_and_subprotocol_are_sent_and_hidden(server):
         headers={"X-Token": "s3cret-value", "User-Agent": "me"},
         origin="https://shop.example.org",
         subprotocols=["chat.v2"],
-        expect=['json $.Origin == "https://shop.example.org"', 'json $["User-Agent"] == "me"', 'reply contains "absent"'],
+        expect=[
+            'json $.Origin == "https://shop.example.org"',
+            'json $["User-Agent"] == "me"',
+            'reply contains "absent"',
+        ],
     )
     assert result.failure.expectation == 'reply contains "absent"'
     assert '"X-Token": "••••••"' in result.evidence["reply"]
