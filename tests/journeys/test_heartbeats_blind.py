@@ -32,15 +32,15 @@ def went_down(stack: Stack, after: int) -> set[str]:
     """Who did, after a transition."""
     rows = stack.query(
         "SELECT DISTINCT slug FROM transition JOIN monitor_state USING (monitor)"
-        f" WHERE to_status = 'down' AND transition.id > {after}",
+        f" WHERE to_status = 'down' AND transition.at > {after}",
         store=True,
     )
     return {row["slug"] for row in rows}
 
 
 def latest(stack: Stack) -> int:
-    """The number of the last transition."""
-    return int(stack.query("SELECT max(id) AS id FROM transition", store=True)[0]["id"])
+    """The instant of the last transition."""
+    return int(stack.query("SELECT max(at) AS at FROM transition", store=True)[0]["at"])
 
 
 def pingers_of(stack: Stack) -> list[Pinger]:
@@ -116,7 +116,7 @@ def test_no_absence_of_ours_is_an_outage_of_theirs(tmp_path: Path, database: str
             wait_until(lambda: went_down(stack, known) == dead, within=40, what="those that died are down")
             time.sleep(10)
             assert went_down(stack, known) == dead
-            rows = stack.query(f"SELECT since FROM transition WHERE to_status = 'down' AND id > {known}", store=True)
+            rows = stack.query(f"SELECT since FROM transition WHERE to_status = 'down' AND at > {known}", store=True)
             assert min(row["since"] for row in rows) / 1e6 - sight > -5, "not before a grace that we could see"
             assert len(blind_seconds(stack)) == 2
 
