@@ -123,7 +123,7 @@ def test_a_command_that_does_not_listen_is_waited_for(here: Machine, server: Tar
 
 def test_a_group_that_is_told_to_stop_is_reported(here: Machine, server: Target) -> None:
     with here.start(
-        server.url(PING), "sh", "-c", "trap 'sleep 0.2; echo last words; exit 5' TERM; echo ready; sleep 60 & wait"
+        server.url(PING), "sh", "-c", "trap 'sleep 0.2; echo last words; exit 5' TERM; sleep 60 & echo ready; wait"
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
