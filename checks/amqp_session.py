@@ -24,6 +24,29 @@ _FORBIDDEN = 403  # a reply code of AMQP: access refused
 F = TypeVar("F", bound=frame.FrameTypes)
 
 
+class _AsNamed:
+    """A method that takes every name that fits its place, as brokers do; pamqp allows fewer."""
+
+    def validate(self) -> None:
+        """Pamqp's: nothing is wrong."""
+
+
+class _Open(_AsNamed, commands.Connection.Open):
+    """Enter a virtual host."""
+
+
+class _Declare(_AsNamed, commands.Queue.Declare):
+    """Make a queue, or look at one."""
+
+
+class _Consume(_AsNamed, commands.Basic.Consume):
+    """Take what a queue has."""
+
+
+class _Publish(_AsNamed, commands.Basic.Publish):
+    """Send a message."""
+
+
 class AmqpSession:
     """A conversation with a broker. Every method raises ProbeFailure where the broker refuses or speaks nonsense."""
 
@@ -50,7 +73,7 @@ class AmqpSession:
 
     async def open(self, vhost: str) -> None:
         """Enter a virtual host."""
-        self._send(commands.Connection.Open(vhost), 0)
+        self._send(_Open(vhost), 0)
         await self._answer(commands.Connection.OpenOk)
 
     async def open_channel(self) -> None:
@@ -60,19 +83,21 @@ class AmqpSession:
 
     async def count(self, queue: str) -> tuple[int, int]:
         """How many messages wait in a queue, and how many consumers it has. The queue stays as it is."""
-        self._send(commands.Queue.Declare(queue=queue, passive=True), CHANNEL)
+        self._send(_Declare(queue=queue, passive=True), CHANNEL)
         declared = await self._answer(commands.Queue.DeclareOk)
         return declared.message_count or 0, declared.consumer_count or 0
 
     async def round_trip(self) -> float:
         """How many seconds a message took to a queue of our own and back; the queue ends with the connection."""
-        self._send(commands.Queue.Declare(exclusive=True, auto_delete=True), CHANNEL)
-        queue = (await self._answer(commands.Queue.DeclareOk)).queue or ""
-        self._send(commands.Basic.Consume(queue=queue, no_ack=True, exclusive=True), CHANNEL)
+        self._send(_Declare(exclusive=True, auto_delete=True), CHANNEL)
+        queue = (await self._answer(commands.Queue.DeclareOk)).queue
+        if not queue or not isinstance(queue, str):
+            raise self._nonsense("the broker made a queue and gave it no name")
+        self._send(_Consume(queue=queue, no_ack=True, exclusive=True), CHANNEL)
         await self._answer(commands.Basic.ConsumeOk)
         message = f"stillup {uuid4()}".encode()
         sent_ns = self.wire.now_ns()
-        self._send(commands.Basic.Publish(exchange="", routing_key=queue), CHANNEL)
+        self._send(_Publish(exchange="", routing_key=queue), CHANNEL)
         self._send(ContentHeader(body_size=len(message)), CHANNEL)
         self._send(ContentBody(message), CHANNEL)
         await self._answer(commands.Basic.Deliver)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
@@ -13,7 +13,15 @@ from checks.result import Observation
 from checks.spec import Line, Secret
 from checks.wire import WIRE_SUBJECTS, WireSpec, importing, open_wire, printable, time_left
 
+MAX_NAME = 255  # bytes
 _SHOWN = ("product", "version", "cluster_name")  # of what a broker says of itself
+
+
+def _fits(name: str) -> str:
+    size = len(name.encode())
+    if size > MAX_NAME:
+        raise ValueError(f"has {size} bytes in UTF-8; AMQP allows {MAX_NAME}")
+    return name
 
 
 class AmqpSpec(WireSpec):
@@ -47,9 +55,9 @@ degraded:
     """Who logs in. Without, the probe ends once the broker has said what it is."""
     password: Secret = ""
     """The password of that user."""
-    vhost: Annotated[Line, Field(min_length=1, max_length=200)] = "/"
+    vhost: Annotated[Line, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_fits)] = "/"
     """The virtual host that is entered after the login."""
-    queue: Annotated[Line, Field(max_length=200)] = ""
+    queue: Annotated[Line, Field(max_length=MAX_NAME), AfterValidator(_fits)] = ""
     """A queue whose messages and consumers are counted. Nothing is taken from it."""
     round_trip: bool = False
     """Send a message through a queue of our own, which ends with the connection, and wait for it to come back."""

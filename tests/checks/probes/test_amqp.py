@@ -76,6 +76,13 @@ def test_an_unknown_queue_and_an_unknown_virtual_host_are_refused_by_name():
 
 
 @in_rabbitmq
+@pytest.mark.parametrize("name", ["été à la mer", "q" * 255, "Lager/#1 (alt)"])
+def test_names_are_the_brokers_business(name):
+    assert "404: NOT_FOUND - no queue '" in probe_amqp(queue=name, **EVE).failure.message
+    assert "530: NOT_ALLOWED - vhost " in probe_amqp(vhost=name, **EVE).failure.message
+
+
+@in_rabbitmq
 def test_a_wrong_password_is_told_as_such():
     result = probe_amqp(username=USER, password="wrong-password")
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.AUTHENTICATION)
@@ -187,6 +194,20 @@ def test_a_broker_that_hangs_or_hangs_up_is_told_as_such(behave, reason):
 def test_what_needs_a_login_needs_a_user(option):
     with pytest.raises(ValidationError, match="needs a username"):
         make_spec(kind="amqp", address="127.0.0.1:5672", **option)
+
+
+@pytest.mark.parametrize("name", [b"\x00", b"\x02\xff\xfe"], ids=["none", "no text"])
+def test_a_queue_without_a_name_is_a_fault_of_the_brokers(name):
+    content = struct.pack(">HH", 50, 11) + name + bytes(8)  # Queue.DeclareOk
+    made = struct.pack(">BHI", 1, 1, len(content)) + content + b"\xce"
+    with Target(answers(Queue_Declare=(made,))) as target:
+        result = probe_amqp(target.address, round_trip=True, timeout="2s", **EVE)
+    assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.PROTOCOL)
+
+
+def test_a_name_that_no_frame_can_carry_is_refused():
+    with pytest.raises(ValidationError, match="has 256 bytes in UTF-8; AMQP allows 255"):
+        make_spec(kind="amqp", queue="ö" * 128, **EVE)
 
 
 def partings():
