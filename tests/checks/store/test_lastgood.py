@@ -58,5 +58,5 @@ def test_what_is_asked_otherwise_or_gone_is_forgotten(store):
         publish(conn, [renamed], at(70))
     assert kept_of(store, monitor) == [("local", at(60), GOOD)]
     with store.begin() as conn:
-        publish(conn, [replace(renamed, revision=3, spec={**monitor.spec, "url": "http://127.0.0.1:1/"})], at(70))
+        publish(conn, [replace(renamed, revision=3, spec={**monitor.spec, "url": "http://127.0.0.1/other"})], at(70))
     assert kept_of(store, monitor) == []
