@@ -51,7 +51,7 @@ class Visit(Connection):
         self.watch = watch
         self.protocol = ClientProtocol(
             WebSocketURI(url.secure, url.host, url.port, url.target, ""),
-            origin=Origin(origin) if origin else None,
+            origin=Origin(_as_sent(origin)) if origin else None,
             subprotocols=[Subprotocol(name) for name in subprotocols] or None,
             max_size=MAX_MESSAGE,
             logger=_silent,
@@ -210,7 +210,12 @@ def _put(headers: Headers, given: Mapping[str, str]) -> None:
     for name, value in given.items():
         if name in headers:
             del headers[name]
-        headers[name] = value
+        headers[name] = _as_sent(value)
+
+
+def _as_sent(value: str) -> str:
+    """A value that the library, which knows headers in Latin-1, sends in UTF-8."""
+    return value.encode().decode("iso-8859-1")
 
 
 def _clipped(problem: BaseException) -> str:

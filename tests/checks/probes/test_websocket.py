@@ -18,7 +18,7 @@ from websockets.sync.server import serve
 from checks.result import Outcome, Reason
 from tests.factories import make_spec
 from tests.probing import probe_once
-from tests.servers import Target, answer, authority_pem, drips, reset, sends, trusted
+from tests.servers import Target, answer, authority_pem, drips, echoes, reset, sends, trusted
 
 
 def echo(socket):
@@ -141,6 +141,15 @@ def test_headers_origin_and_subprotocol_are_sent_and_hidden(server):
     assert result.failure.expectation == 'reply contains "absent"'
     assert '"X-Token": "••••••"' in result.evidence["reply"]
     assert "s3cret" not in repr(result)
+
+
+def test_headers_are_sent_in_utf8_as_http_sends_them():
+    with Target(echoes) as target:
+        result = opened(f"ws://{target.address}/", headers={"X-Name": "日本 é"}, origin="https://bücher.example")
+    sent = target.requests[0].decode()
+    assert ("X-Name: 日本 é\r\n" in sent, "Origin: https://bücher.example\r\n" in sent) == (True, True)
+    assert result.failure.reason is Reason.EXPECTATION
+    assert "日本" not in repr(result)
 
 
 def test_the_subprotocol_is_what_the_server_chose(server):
