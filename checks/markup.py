@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
-
-from lxml import etree
+from typing import TYPE_CHECKING, Any
 
 from checks.jsonpath import BadPath
+
+if TYPE_CHECKING:
+    from lxml import etree
 
 MAX_MARKUP = 1024 * 1024  # bytes
 MAX_TAGS = 40_000
@@ -30,12 +31,20 @@ _AXES = ("child", "attribute", "self", *_DESCENTS[1:])
 _OPERATORS = (*_COMPARISONS, "[", "(", ",", "and", "or", "div", "mod", "+", "-", "*")  # a path after one begins at "/"
 
 
+def _lxml() -> Any:
+    """Lxml's etree: 4 MB in each process, which only those need that come across an XPath."""
+    from lxml import etree  # noqa: PLC0415
+
+    return etree
+
+
 class NotMarkup(ValueError):
     """The bytes are no XML or HTML, or some beyond what is sensible."""
 
 
 def compile_xpath(path: str) -> etree.XPath:
     """The query. Raises BadPath with the index of the mistake."""
+    etree = _lxml()
     if len(path) > MAX_PATH:
         raise BadPath(f"an XPath of {len(path)} characters; at most {MAX_PATH} are allowed")
     _refuse_slow(path)
@@ -79,6 +88,7 @@ class Document:
 
     def select(self, query: etree.XPath, language: str) -> list[str]:
         """The texts of what a query selects: the first of them where it gives one value. Raises NotMarkup."""
+        etree = _lxml()
         if language not in self._read:
             try:
                 self._read[language] = _parse(self._body, language)
@@ -109,6 +119,7 @@ def _texts(found: Any) -> list[str]:
 
 
 def _text(value: Any) -> str:
+    etree = _lxml()
     match value:
         case bool():
             return "true" if value else "false"
@@ -123,6 +134,7 @@ def _text(value: Any) -> str:
 
 
 def _parse(body: bytes, language: str) -> Any:
+    etree = _lxml()
     if len(body) > MAX_MARKUP:
         raise NotMarkup("it is over 1 MiB")
     if body.count(b"<") > MAX_TAGS:
@@ -151,6 +163,7 @@ class _Builder:
     """Builds the tree of a page, of each element at most so many attributes."""
 
     def __init__(self) -> None:
+        etree = _lxml()
         self._builder = etree.TreeBuilder()
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -172,6 +185,7 @@ class _Builder:
 
 def _without_namespaces(root: Any) -> Any:
     """The same tree; its names as they stand in the document, without what their prefixes are for."""
+    etree = _lxml()
     for element in root.iter(etree.Element):
         if "}" in element.tag:
             element.tag = element.tag.rpartition("}")[2]

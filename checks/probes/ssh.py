@@ -73,7 +73,7 @@ class SshSpec(ProxiedSpec):
     """Asks a server of SSH what it is, or logs in and runs a command."""
     address: HostPort
     """The host and port of the server, as in shell.example.org:22."""
-    host_key: Annotated[Line, Field(pattern=_FINGERPRINT)] = ""
+    host_key: Annotated[Line, Field(max_length=50, pattern=_FINGERPRINT)] = ""
     """The fingerprint that the host's key must have, as ssh-keygen -lf prints it: SHA256:... A login needs it."""
     username: Annotated[Line, Field(max_length=200)] = ""
     """Who logs in. Without it, nobody does."""

@@ -107,7 +107,7 @@ def test_all_refused_options_are_named_at_once():
         ("https://example.org/hook", "Apprise knows no service https://"),
         ("mailto://host", "E-Mail can't read this URL; its forms are: mailto://{host}, "),
         ("slack://s3cret", "Slack can't read this URL; its forms are: slack://{token_a}/{token_b}/{token_c}, "),
-        ("mqtt://host/topic", "mqtt:// needs a library that is not installed"),
+        ("smpp://user:pass@host/1/2", "smpp:// needs a library that is not installed"),
         ("json://host\njson://other", "the URL has a control character or a line break; it must be one line"),
         ("json://" + "x" * 4100, "the URL is 4107 characters long; at most 4096 are allowed"),
     ],

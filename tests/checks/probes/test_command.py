@@ -50,8 +50,18 @@ def wait_until(condition):
         time.sleep(0.02)
 
 
+@pytest.fixture(autouse=True)
+def others():
+    """What other tests have started and keep: servers that they share."""
+    OTHERS.clear()
+    OTHERS.update(psutil.Process().children(recursive=True))
+
+
+OTHERS: set[psutil.Process] = set()
+
+
 def children():
-    return [child for child in psutil.Process().children(recursive=True) if child.name() != "forkserver"]
+    return [child for child in psutil.Process().children(recursive=True) if child not in OTHERS]
 
 
 def test_a_program_that_ends_well_is_up(programs):

@@ -104,7 +104,9 @@ def after_accept(visit):
 def test_a_reset_is_named_in_its_phase(behave, secured, phase):
     with Target(behave, tls=trusted() if secured else None) as target:
         result = probe_once(url=target.url(), verify=False)
-    assert (result.outcome, result.failure.reason, result.failure.phase) == (Outcome.DOWN, Reason.RESET, phase)
+    assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.RESET)
+    # Right after accepting, the reset may overtake the news that the connection stands.
+    assert result.failure.phase == phase or (behave is after_accept and result.failure.phase == "connect")
 
 
 def test_a_reset_in_the_handshake_is_named_in_its_phase():

@@ -127,8 +127,10 @@ def test_a_broker_that_hangs_up_is_told_as_such(said, when):
 def test_a_flood_of_packets_ends_at_the_cap():
     with Target(floods_at_once(ACCEPTED, b"\xd0\x00" * 4096)) as target:
         result = probe_mqtt(target.address, topic="a/b", timeout="20s")
-    assert (result.failure.reason, result.failure.message) == (
-        Reason.TOO_LARGE,
+    assert result.failure.reason is Reason.TOO_LARGE
+    # Whichever cap it meets first: that depends on how much was read at once.
+    assert result.failure.message in (
+        "the broker sent more than 1000 packets",
         "the other side sent more than 1024 KiB",
     )
 
