@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from checks.environment import EnvironmentProblem
@@ -102,6 +104,11 @@ class Specs:
                 reason=Reason.NO_DRIVER,
                 passing=True,
             )
+        if kind.needs_modules(spec):
+            for name in kind.modules:
+                # Here and not when it probes: an import stops the loop, and with it the clocks of all probes.
+                with suppress(ImportError):  # which the probe will tell
+                    import_module(name)
         return Prepared(revision=revision, kind=kind, spec=spec, policy=spec.policy())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def test_a_specification_that_can_not_be_read_is_not_read_again_and_again(
     assert specs.get(claimed).spec is None
     assert specs.unknown([claimed]) == []
     assert "can't be read" in caplog.text
+
+
+def test_what_a_kind_needs_is_imported_before_it_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "heavy_library.py").write_text("")
+    (tmp_path / "broken_library.py").write_text("import no_such_module\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(KINDS, "tcp", replace(KINDS["tcp"], modules=("broken_library", "heavy_library")))
+    specs, claimed = Specs(lambda: open_secretbox(tmp_path)), make_claimed(revision=1)
+    specs.learn({claimed.target_id: (1, dump(make_spec(kind="tcp")))})
+    assert specs.get(claimed).spec is not None
+    assert "heavy_library" in sys.modules
 
 
 def test_a_kind_whose_library_is_missing_gives_no_verdict_and_is_looked_at_again(
