@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from zoneinfo import available_timezones
 
-from checks.schedule import Schedule
+from checks.spec import slugify
+from checks.units import format_duration
 from monitoring.imports.jobs import Job, Skipped, reports_already
 
-_FILE = re.compile(r"#\s+(?P<path>/\S+)")
-_SECTION = re.compile(r"\[(?P<name>[A-Za-z-]+)\]")
+_FILE = re.compile(r"#[ \t]+/(?:\S*/)?(?P<unit>[^/\s]+\.(?:timer|service))(?:\.d/[^/\s]+\.conf)?")
 _ENTRY = re.compile(r"(?P<name>[A-Za-z]+)\s*=\s*(?P<value>.*)")
-_SPAN = re.compile(r"(?P<number>[0-9.]+)\s*(?P<unit>[a-zA-Z]*)")
+_SPAN = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[a-zA-Z]*)")
 _UNITS = {
     **dict.fromkeys(("us", "usec"), 1e-6),
     **dict.fromkeys(("ms", "msec"), 1e-3),
@@ -27,6 +28,8 @@ _UNITS = {
     **dict.fromkeys(("y", "year", "years"), 31557600.0),
 }
 _PREFIX = re.compile(r"[-@:+!|]*")
+_STAYS = ("forking", "notify", "notify-reload", "dbus")  # types of services that are no jobs with an end
+_ACCURACY = 60.0  # seconds by which systemd starts a timer late, unless it says another AccuracySec
 
 
 @dataclass(slots=True)
@@ -75,66 +78,92 @@ def read(text: str, *, timezone: str) -> tuple[list[Timer], list[Skipped]]:
 def _units(text: str) -> dict[str, Unit]:
     units: dict[str, Unit] = {}
     current: Unit | None = None
-    for number, raw in enumerate(re.sub(r"\\\n\s*", " ", text).splitlines(), start=1):
+    begun = ""  # of a setting that goes on in the next line
+    for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.strip()
         header = _FILE.fullmatch(line)
         if header is not None:
-            name = _unit_of(header["path"])
-            current = units.setdefault(name, Unit(name, number))
-        elif not line or line[0] in "#;" or _SECTION.fullmatch(line) or current is None:
+            current, begun = units.setdefault(header["unit"], Unit(header["unit"], number)), ""
+        elif not line or line[0] in "#;" or current is None:
             continue
-        elif (entry := _ENTRY.fullmatch(line)) is not None:
-            values = current.settings.setdefault(entry["name"], [])
-            if entry["value"]:
-                values.append(entry["value"])
-            else:
-                values.clear()  # an empty value takes back what was said before
+        elif line.endswith("\\"):
+            begun += line[:-1] + " "
+        else:
+            whole, begun = begun + line, ""
+            entry = _ENTRY.fullmatch(whole)
+            if entry is not None and entry["value"]:
+                current.settings.setdefault(entry["name"], []).append(entry["value"])
+            elif entry is not None:
+                current.settings[entry["name"]] = []  # an empty value takes back what was said before
     return units
-
-
-def _unit_of(path: str) -> str:
-    """The unit of a file: of a drop-in, the one whose directory it lies in."""
-    *_, directory, name = ("", *path.split("/"))
-    return directory.removesuffix(".d") if directory.endswith(".d") else name
 
 
 def _timer(unit: Unit, units: dict[str, Unit], timezone: str) -> Timer | str:
     """The timer, or why it can't be watched."""
     service = unit.last("Unit") or unit.name.removesuffix(".timer") + ".service"
     known = units.get(service)
-    commands = tuple(known.settings.get("ExecStart", ())) if known is not None else ()
+    if known is None or not known.settings.get("ExecStart"):
+        return f"{service} is not here, or starts nothing; `systemctl cat {unit.name} {service}` prints both"
+    commands = tuple(known.settings["ExecStart"])
     if any(reports_already(command) for command in commands):
         return "it reports already"
+    if known.last("Type") in _STAYS:
+        return f"{service} is of the type {known.last('Type')}: it stays, a job ends"
+    if any("|" in _prefix(command) for command in commands):
+        return f"{service} has a shell start its command by the prefix |; write /bin/sh -c instead"
     try:
         schedule = _schedule(unit, timezone)
-        extra = sum((_span(unit.last(name)) for name in ("RandomizedDelaySec", "AccuracySec") if unit.last(name)), 0.0)
-        Schedule.parse(schedule)
+        extra = _seconds(unit, "RandomizedDelaySec", 0.0) + _seconds(unit, "AccuracySec", _ACCURACY)
     except ValueError as exc:
         return str(exc)
-    command = _PREFIX.sub("", commands[0], count=1) if commands else service
     job = Job(
         line=unit.line,
-        command=command,
+        command=_without_prefix(commands[0]),
         schedule=schedule,
-        extra=timedelta(seconds=extra),
+        extra=timedelta(seconds=math.ceil(extra)),
         where=service,
-        slug=re.sub(r"[^a-z0-9]+", "-", unit.name.removesuffix(".timer").lower()).strip("-"),
+        slug=slugify(unit.name.removesuffix(".timer")),
     )
-    return Timer(job=job, service=service, commands=commands)
+    return job.problem() or Timer(job=job, service=service, commands=commands)
+
+
+def _prefix(command: str) -> str:
+    found = _PREFIX.match(command)
+    return found[0] if found else ""
+
+
+def _without_prefix(command: str) -> str:
+    """The program and its arguments: behind an @ the second word is only what the program is called."""
+    signs = _prefix(command)
+    rest = command[len(signs) :].lstrip()
+    if "@" not in signs:
+        return rest
+    program, _, others = rest.partition(" ")
+    return f"{program} {others.lstrip().partition(' ')[2].lstrip()}".rstrip()
 
 
 def _schedule(unit: Unit, timezone: str) -> dict[str, Any]:
     calendars = unit.settings.get("OnCalendar", [])
     if calendars:
-        zones = {zone for calendar in calendars if (zone := calendar.split()[-1]) in available_timezones()}
+        split = [_calendar_and_zone(calendar, timezone) for calendar in calendars]
+        zones = sorted({zone for _, zone in split})
         if len(zones) > 1:
-            raise ValueError(f"its calendars are in several time zones: {', '.join(sorted(zones))}")
-        plain = [re.sub(rf"\s+{re.escape(next(iter(zones)))}$", "", text) if zones else text for text in calendars]
-        return {"oncalendar": plain if len(plain) > 1 else plain[0], "timezone": next(iter(zones), timezone)}
+            raise ValueError(f"its calendars are in several time zones: {', '.join(zones)}")
+        return {"oncalendar": [calendar for calendar, _ in split], "timezone": zones[0]}
     for name in ("OnUnitActiveSec", "OnUnitInactiveSec"):
         if unit.last(name):
-            return {"every": f"{_span(unit.last(name)):g}s"}
+            return {"every": format_duration(_span(unit.last(name)))}
     raise ValueError("it has no OnCalendar and no OnUnitActiveSec: it does not come again")
+
+
+def _calendar_and_zone(calendar: str, timezone: str) -> tuple[str, str]:
+    """A calendar expression without the time zone at its end, and that zone or the machine's."""
+    rest, _, last = calendar.rpartition(" ")
+    return (rest.strip(), last) if last in available_timezones() else (calendar, timezone)
+
+
+def _seconds(unit: Unit, name: str, default: float) -> float:
+    return _span(unit.last(name)) if unit.last(name) else default
 
 
 def _span(text: str) -> float:
@@ -150,7 +179,6 @@ def patched(timer: Timer, url: str, beat: str) -> str:
     lines = [f"# systemctl edit {timer.service}", "[Service]", "ExecStart="]
     escaped = url.replace("%", "%%")  # systemd's own specifiers begin with it
     for command in timer.commands:
-        prefix = _PREFIX.match(command)
-        signs = prefix[0] if prefix else ""
-        lines.append(f"ExecStart={signs}{beat} {escaped} -- {command[len(signs) :]}")
+        signs = _prefix(command).replace("@", "")
+        lines.append(f"ExecStart={signs}{beat} {escaped} -- {_without_prefix(command)}")
     return "\n".join(lines)

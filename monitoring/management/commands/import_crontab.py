@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-import yaml
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from checks.probes import parse_spec
+from checks.probes.heartbeat import HeartbeatSpec
 from checks.process import WRONG_CONFIGURATION
 from checks.schedule import Schedule
 from checks.spec import MonitorSpec, dump
 from monitoring import publish
+from monitoring.config.writing import as_yaml
 from monitoring.imports import crontab, timers
+from monitoring.imports.crontab import Line
 from monitoring.imports.jobs import Job, Skipped, named
+from monitoring.imports.timers import Timer
 from monitoring.models import Monitor
 
 LARGEST = 1 << 20  # bytes
@@ -43,6 +50,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--beat", default="/usr/local/bin/beat", help="where the jobs' machine has the script clients/beat"
         )
+        parser.add_argument("--prefix", default="", help="put before every slug, as the name of the jobs' machine")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         text = _text(options["file"])
@@ -50,36 +58,85 @@ class Command(BaseCommand):
             Schedule.parse({"cron": "@daily", "timezone": options["timezone"]})
         except ValueError as exc:
             raise CommandError(str(exc), returncode=WRONG_CONFIGURATION) from exc
-        if timers.is_systemd(text):
-            found, skipped = timers.read(text, timezone=options["timezone"])
-            jobs = [timer.job for timer in found]
-        else:
-            system = options["system"] or options["file"].startswith("/etc/cron") or crontab.looks_like_system(text)
-            lines, skipped = crontab.read(text, system=system, timezone=options["timezone"])
-            jobs = crontab.jobs(lines)
-        jobs = named(jobs, Monitor.objects.values_list("slug", flat=True))
-        specs = [job.spec() for job in jobs]
-        urls = _create(specs) if options["create"] else [LATER.format(slug=job.slug) for job in jobs]
-        if timers.is_systemd(text):
-            changed = [timers.patched(timer, url, options["beat"]) for timer, url in zip(found, urls, strict=True)]
-        else:
-            changed = [crontab.patched(line, url, options["beat"]) for line, url in zip(lines, urls, strict=True)]
-        self._tell(jobs, specs, changed, skipped, created=options["create"])
+        sources, skipped = _read(text, options)
+        if not sources and not skipped:
+            raise CommandError(
+                f"{options['file']} has no job; expected a crontab, or what `systemctl cat NAME.timer NAME.service` prints",
+                returncode=WRONG_CONFIGURATION,
+            )
+        proposals = _proposals(sources, options["prefix"])
+        if options["create"]:
+            _create(proposals)
+        self._tell(proposals, skipped, options)
 
-    def _tell(
-        self, jobs: list[Job], specs: list[MonitorSpec], changed: list[str], skipped: list[Skipped], *, created: bool
-    ) -> None:
-        if specs and not created:
+    def _tell(self, proposals: Sequence[_Proposal], skipped: Sequence[Skipped], options: dict[str, Any]) -> None:
+        new = [each for each in proposals if each.is_new]
+        if new and not options["create"]:
             self.stdout.write("# For the configuration file; or let `--create` make these monitors.")
-            self.stdout.write(yaml.safe_dump({"monitors": [dump(spec) for spec in specs]}, sort_keys=False, width=110))
-        if changed:
+            written = {"monitors": [dump(each.job.spec()) for each in new]}
+            self.stdout.write(as_yaml(written))
+        if proposals:
             self.stdout.write("# The jobs, once they report:")
-            for job, line in zip(jobs, changed, strict=True):
-                self.stdout.write(f"# {job.slug}, of line {job.line}\n{line}")
-        for each in skipped:
-            self.stderr.write(f"line {each.line} makes no monitor: {each.why}\n    {each.text}")
-        verb = "Created" if created else "Proposed"
-        self.stderr.write(f"{verb} {len(specs)} monitor{'s' * (len(specs) != 1)}; {len(skipped)} skipped.")
+        for each in proposals:
+            known = "" if each.is_new else "; its monitor is there already"
+            self.stdout.write(f"# {each.job.slug}, of line {each.job.line}{known}\n{each.patched(options['beat'])}")
+        for line in skipped:
+            self.stderr.write(f"line {line.line} makes no monitor: {line.why}\n    {line.text}")
+        verb, there = "Created" if options["create"] else "Proposed", len(proposals) - len(new)
+        self.stderr.write(
+            f"{verb} {len(new)} monitor{'s' * (len(new) != 1)}; {there} there already; {len(skipped)} skipped."
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Proposal:
+    """A job, and the monitor that it reports to: one that is there, or one that is proposed."""
+
+    source: Line | Timer
+    job: Job
+    monitor: Monitor | None
+    is_new: bool
+
+    def patched(self, beat: str) -> str:
+        """What the crontab or the drop-in of systemd says once the job reports."""
+        monitor = self.monitor
+        url = LATER.format(slug=self.job.slug) if monitor is None else f"{settings.BASE_URL}/ping/{monitor.ping_code}"
+        if isinstance(self.source, Line):
+            return crontab.patched(self.source, url, beat)
+        return timers.patched(self.source, url, beat)
+
+
+def _read(text: str, options: dict[str, Any]) -> tuple[Sequence[Line | Timer], list[Skipped]]:
+    """What starts jobs, in a crontab or in systemd's units."""
+    if timers.is_systemd(text):
+        return timers.read(text, timezone=options["timezone"])
+    system = options["system"] or options["file"].startswith("/etc/cron") or crontab.looks_like_system(text)
+    return crontab.read(text, system=system, timezone=options["timezone"])
+
+
+def _proposals(sources: Sequence[Line | Timer], prefix: str) -> list[_Proposal]:
+    """A monitor for each job. A job is known again by its command and schedule, and by the beginning of its slug."""
+    there: dict[Any, list[Monitor]] = {}
+    for monitor in Monitor.objects.filter(kind="heartbeat", retired_at=None).order_by("created_at", "slug"):
+        there.setdefault(_identity(parse_spec(monitor.spec)), []).append(monitor)
+    proposals = []
+    for source in sources:
+        (job,) = named([source.job], prefix=prefix)
+        same = there.get(_identity(job.spec()), [])
+        known = next((each for each in same if re.fullmatch(rf"{re.escape(job.slug)}(-[0-9]+)?", each.slug)), None)
+        if known is not None:
+            same.remove(known)
+            job = replace(job, slug=known.slug)
+        proposals.append(_Proposal(source=source, job=job, monitor=known, is_new=known is None))
+    new = [each for each in proposals if each.is_new]
+    taken = Monitor.objects.values_list("slug", flat=True)
+    for each, job in zip(new, named((each.source.job for each in new), taken, prefix), strict=True):
+        each.job = job
+    return proposals
+
+
+def _identity(spec: MonitorSpec) -> Any:
+    return (spec.description, spec.schedule) if isinstance(spec, HeartbeatSpec) else None
 
 
 def _timezone() -> str:
@@ -104,8 +161,9 @@ def _text(name: str) -> str:
         raise CommandError(f"{name} is not UTF-8 at byte {exc.start}", returncode=WRONG_CONFIGURATION) from exc
 
 
-def _create(specs: list[MonitorSpec]) -> list[str]:
-    """Make the monitors; the URLs that their jobs ping."""
+def _create(proposals: Sequence[_Proposal]) -> None:
+    """Make the monitors that are not there."""
     with transaction.atomic():
-        made = [publish.change(spec=spec) for spec in specs]
-    return [f"{settings.BASE_URL}/ping/{monitor.ping_code}" for monitor in made]
+        for each in proposals:
+            if each.is_new:
+                each.monitor = publish.change(spec=each.job.spec())
