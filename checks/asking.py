@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
 
-from pydantic import ValidationError
-
 from checks.document import DocumentProblems, Node, load
+from checks.document import read as read_document
 from checks.nearest import did_you_mean
 from checks.options import options
-from checks.probes import KINDS, parse_spec, spec_class
+from checks.probes import KINDS, spec_class
 from checks.spec import MonitorSpec, ProbedSpec, dump, slugify
 from checks.validation import validate
 
@@ -142,17 +141,20 @@ def _from_address(target: str, kind: str | None, given: Mapping[str, Any]) -> Mo
     option = cast("type[ProbedSpec]", spec_class(found)).target_option
     if not option:
         raise WrongUsage(f"{found} asks no single address; describe the monitor in a file")
-    data = {"kind": found, "name": "probe", **data, **_read(spec_class(found), given)}
+    model = spec_class(found)
+    data = {"kind": found, "name": "probe", **data, **_read(model, given)}
     data.setdefault(option, target)
-    try:
-        return parse_spec(data)
-    except ValidationError as exc:
-        problems = exc.errors(include_url=False, include_input=False)
-        raise WrongUsage("; ".join(_spoken(problem["loc"], problem["msg"]) for problem in problems)) from exc
+    return _judged(model, data)
 
 
-def _spoken(place: tuple[int | str, ...], message: str) -> str:
-    return f"{'.'.join(map(str, place))} {message.removeprefix('Value error, ')}".strip()
+def _judged(model: type[MonitorSpec], data: Mapping[str, Any]) -> MonitorSpec:
+    """The specification that options make, told what is wrong with them as a file is. Raises WrongUsage."""
+    root, problems = read_document(json.dumps(data, ensure_ascii=False).replace("${", "$${"), env={})
+    spec, more = validate(root, model) if root is not None else (None, [])
+    if spec is None:
+        told = (f"{each.path}: {each.message}" if each.path else each.message for each in problems or more)
+        raise WrongUsage("; ".join(told))
+    return spec
 
 
 def _by_scheme(target: str, kind: str | None) -> tuple[str, dict[str, Any]]:
@@ -250,10 +252,4 @@ def _validated(node: Node, defaults: Mapping[str, Node], given: Mapping[str, Any
     spec, problems = validate(replace(node, value={**shared, **data}), model)
     if spec is None:
         raise DocumentProblems(problems)
-    if not given:
-        return spec
-    try:
-        return parse_spec({**dump(spec), **_read(model, given)})
-    except ValidationError as exc:
-        problems_given = exc.errors(include_url=False, include_input=False)
-        raise WrongUsage("; ".join(_spoken(each["loc"], each["msg"]) for each in problems_given)) from exc
+    return _judged(model, {**dump(spec), **_read(model, given)}) if given else spec
