@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from checks.address import Url
+from checks.attempts import shown
 from checks.cookies import Cookies
 from checks.decoding import beginning, decoded
 from checks.evidence import EXCERPT, as_utf8, excerpt, shown_headers
@@ -189,6 +190,7 @@ async def _ask(context: ProbeContext, request: Request, tls: Tls, route: Route, 
         # A proxy passes on what is in clear; many lead nobody through to a port that is not for TLS.
         _refuse_denied(context, url.host)
         request = request.through(proxy.username, proxy.password)
+        context.seen.evidence["proxy"] = shown(proxy.host, proxy.port)
         with blamed_on(proxy):
             exchange = await dial(context, proxy.host, proxy.port, make, route=replace(route, proxy=None))
     else:

@@ -166,6 +166,7 @@ def test_what_is_in_clear_is_asked_of_an_http_proxy_as_a_whole_address():
         }
         result = probe_once(url="http://shop.example/a?b", **options)
     assert result.outcome is Outcome.UP, result
+    assert result.evidence["proxy"] == way.address
     assert b"\r\nproxy-authorization: Basic ZXZlOnMzY3JldA==\r\n" in way.requests[0]
     assert b"\r\nhost: shop.example\r\n" in way.requests[0]
 
