@@ -203,7 +203,7 @@ def test_many_at_once_leave_nothing_behind(programs):
     results = on_loop(many(make_spec(kind="command", program=programs("echo x")), resources), resources)
     assert {result.outcome for result in results} == {Outcome.UP}
     assert children() == []
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 # Refused
