@@ -66,9 +66,10 @@ audit: $(STAMP) ## Ask for known vulnerabilities of what is pinned; needs the in
 browser: $(STAMP)
 	@$(BIN)/python -m tests.browser
 
-# Real servers of the protocols that monitors speak.
+# Real servers of the protocols that monitors speak, and clients that were written for others.
 servers: $(STAMP)
 	@$(BIN)/python -m tests.debian
+	@$(BIN)/python -m tests.foreign
 
 clean: ## Remove what the other targets made, except the data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts build *.egg-info

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from checks.schedule import Schedule
 
-CURL = "curl --fail --silent --show-error --retry 5 --max-time 10 --output /dev/null"
+CURL = "curl --fail --silent --show-error --retry 5 --retry-connrefused --max-time 10 --output /dev/null"
 _CRON_FIELDS = 5
 
 

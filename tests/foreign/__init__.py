@@ -34,8 +34,9 @@ def installed(name: str) -> Path:
 
 
 def run(name: str, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A script in a process that finds this client before anything of ours."""
-    environment = {**os.environ, "PYTHONPATH": str(installed(name)), "PYTHONWARNINGS": "ignore"}
+    """A script in a process that finds this client before anything of ours; one without a lock here is in ours."""
+    found = str(installed(name)) if (_HERE / f"{name}.lock").exists() else ""
+    environment = {**os.environ, "PYTHONPATH": found, "PYTHONWARNINGS": "ignore"}
     return subprocess.run(
         [sys.executable, "-c", script, *arguments],
         env=environment,

@@ -125,7 +125,7 @@ def test_every_recipe_asks_again_and_not_for_ever():
         assert "<" not in recipe.text
         if "curl" in recipe.text:
             assert recipe.text.count("curl ") == recipe.text.count(
-                "--fail --silent --show-error --retry 5 --max-time 10"
+                "--fail --silent --show-error --retry 5 --retry-connrefused --max-time 10"
             )
 
 
