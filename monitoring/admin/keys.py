@@ -23,6 +23,7 @@ from checks.store.ping_codes import key_uses
 from monitoring import ping_keys, publish
 from monitoring.models import ApiKey, PingKey
 from monitoring.models.access import digest_of, random_key
+from monitoring.operator.recipes import CURL
 
 
 class KeyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
@@ -93,7 +94,7 @@ class PingKeyAdmin(KeyAdmin):
 
     list_display = ("name", "creates", "created_at", "last_used")
     fields = ("name", "creates")
-    usage = "curl --fail --silent --show-error --retry 5 --max-time 10 --output /dev/null {}/ping/{}/your-slug"
+    usage = CURL + " {}/ping/{}/your-slug"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The list that knows when they were used."""

@@ -140,17 +140,22 @@ def statuses_while(receiver: PingReceiver, paths: list[str], change: Callable[[]
 
     async def pinging() -> dict[str, list[int]]:
         answers: dict[str, list[int]] = {path: [] for path in paths}
-        changing = asyncio.create_task(asyncio.to_thread(lambda: (time.sleep(0.2), change())))
-        end = None
-        while end is None or time.monotonic() < end:
+
+        async def go_round() -> None:
             for path in paths:
                 answer = await ask(receiver, path)
                 assert answer is not None
                 answers[path].append(answer.status)
             await asyncio.sleep(0.02)
-            if changing.done() and end is None:
-                await changing
-                end = time.monotonic() + 0.2
+
+        for _ in range(5):
+            await go_round()
+        changing = asyncio.create_task(asyncio.to_thread(change))
+        while not changing.done():
+            await go_round()
+        await changing
+        for _ in range(5):
+            await go_round()
         return answers
 
     return asyncio.run(pinging())

@@ -137,7 +137,7 @@ def test_what_a_broker_says_of_itself_is_shown_without_tricks():
 )
 def test_what_is_no_amqp_is_a_named_failure(said, reason, words):
     with Target(greets(said)) as target:
-        result = probe_amqp(target.address, timeout="500ms", **EVE)
+        result = probe_amqp(target.address, timeout="500ms" if reason is Reason.TIMEOUT else "10s", **EVE)
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, reason)
     assert words in result.failure.message
     assert result.latency_ns is None

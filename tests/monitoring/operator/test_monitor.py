@@ -6,6 +6,7 @@ from checks import clock
 from checks.result import Outcome
 from checks.store.schema import ping
 from monitoring import publish
+from monitoring.operator.recipes import CURL
 from tests.monitoring.operator.acts import monitor_url, probe, text_of
 from tests.monitoring.pages import (
     ERROR,
@@ -74,10 +75,7 @@ def test_a_heartbeats_page_says_where_and_when_the_job_reports(operator_client, 
 
     page = text_of(operator_client.get(monitor_url(monitor)))
 
-    assert (
-        f"curl --fail --silent --show-error --retry 5 --max-time 10 --output /dev/null http://127.0.0.1:8000/ping/{monitor.ping_code}"
-        in page
-    )
+    assert f"{CURL} http://127.0.0.1:8000/ping/{monitor.ping_code}" in page
     assert "0 3 * * * (Europe/Riga)" in page
     assert "14 min 2 s" in page
     assert "<img" not in page
