@@ -61,6 +61,14 @@ def _is_here(address: Any) -> bool:
 sys.addaudithook(_stay_here)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark as long what says of itself that it is so on this database."""
+    databases = {database for mark in item.iter_markers("long_on") for database in mark.args}
+    call = getattr(item, "callspec", None)
+    if databases and call is not None and not databases.isdisjoint(map(str, call.params.values())):
+        item.add_marker(pytest.mark.long)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests of one `xdist_group` in one process: xdist 3.8 notes the group where pytest 9.2 no longer looks.

@@ -129,6 +129,7 @@ def test_another_worker_takes_over_from_one_that_is_killed(store: sa.Engine, sto
     assert _repeated(store) <= 30, "a due time is probed once, save one repeat a killed worker"
 
 
+@pytest.mark.long_on("sqlite")
 def test_two_workers_probe_each_due_time_once_and_skip_none(store: sa.Engine, store_url: str, tmp_path: Path) -> None:
     interval = timedelta(seconds=5)
     with Target(hangs_up) as server:

@@ -42,7 +42,14 @@ def test_all_256_exit_codes_are_passed_on(here: Machine, server: Target) -> None
 
 def test_a_command_that_a_signal_ended_is_reported_so(here: Machine, server: Target) -> None:
     signals = [signal.SIGHUP, signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGPIPE, signal.SIGTERM]
-    begun = [here.start(server.url(PING), "sh", "-c", f"kill -{number} $$") for number in signals]
+    whatever_was_ignored = {
+        "stdin": subprocess.PIPE,
+        "preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    }
+    begun = [
+        here.popen([server.url(PING), "--", "sh", "-c", f"kill -{number} $$"], {}, **whatever_was_ignored)
+        for number in signals
+    ]
     expected = [128 + number for number in signals]
     assert [ended(process) for process in begun] == expected
     assert sorted(int(each.what) for each in said(server) if each.what != "start") == sorted(expected)

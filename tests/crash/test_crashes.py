@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -128,13 +129,18 @@ def rig(database: str, request: pytest.FixtureRequest) -> Iterator[Rig]:
 
 
 def selection(points: list[Point]) -> list[object]:
-    """Each point on each database; what is not in the everyday selection is marked as long."""
+    """Each point on each database; the everyday selection is killed on one of them in turn, the rest is marked as long."""
+    everyday = [point for point in points if point.short]
+    own = dict(zip(everyday, cycle(("sqlite", "postgresql")), strict=False))
     return [
         pytest.param(
             database,
             point,
             id=f"{database}-{point}",
-            marks=[pytest.mark.xdist_group(f"crash-{database}"), *([] if point.short else [pytest.mark.long])],
+            marks=[
+                pytest.mark.xdist_group(f"crash-{database}"),
+                *([] if own.get(point) == database else [pytest.mark.long]),
+            ],
         )
         for database in ("sqlite", "postgresql")
         for point in points

@@ -16,7 +16,8 @@ from tests.journeys.looking import Look, window
 from tests.journeys.stack import PASSWORD, Stack, wait_until
 from tests.journeys.target import Target
 
-pytestmark = [pytest.mark.journey, pytest.mark.browser]
+# One process does them all: the installation that they look at takes as long to make as they take.
+pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.xdist_group("screens")]
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 LONG = "Ein-Name-ohne-Leerzeichen-" * 5

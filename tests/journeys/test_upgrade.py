@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 VERSIONS = sorted(path.name for path in KEPT.iterdir())
 
 
+@pytest.mark.long_on("postgresql")
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_an_earlier_version_left_behind_goes_on(version: str, tmp_path: Path, database: str) -> None:
     stack = Stack(tmp_path, database, fresh=True)

@@ -59,6 +59,7 @@ def test_several_that_prepare_at_once_take_turns(tmp_path: Path, database: str) 
     assert [status for _, status in ended] == [0, 0, 0], ended
 
 
+@pytest.mark.long_on("postgresql")
 def test_what_a_newer_version_made_is_refused_and_left_alone(tmp_path: Path, database: str) -> None:
     data = tmp_path / "data"
     assert run("prepare", data, database)[0] == 0
@@ -80,6 +81,7 @@ def test_what_a_newer_version_made_is_refused_and_left_alone(tmp_path: Path, dat
         assert "has migration 9999_later, which this version does not know" in said
 
 
+@pytest.mark.long_on("postgresql")
 def test_a_process_that_is_started_on_nothing_says_what_is_missing(tmp_path: Path, database: str) -> None:
     for command in ("web", "notifier", "worker"):
         status, said = run(command, tmp_path / "data", database)

@@ -104,7 +104,14 @@ class Broker:
 def probe_broker(broker, **options):
     with Target(broker) as target:
         return probe_once(
-            **{"kind": "kafka", "address": target.address, "explain": True, "timeout": "2s", "topic": "shop", **options}
+            **{
+                "kind": "kafka",
+                "address": target.address,
+                "explain": True,
+                "timeout": "10s",
+                "topic": "shop",
+                **options,
+            }
         )
 
 

@@ -63,6 +63,7 @@ def test_a_status_that_the_store_knows_arrives_as_a_message_within_seconds(insta
     assert "is up again" in resolved.text
 
 
+@pytest.mark.long_on("sqlite")
 def test_three_notifiers_share_the_work_and_send_nothing_twice(installation, receiver):
     make_rule(make_channel(receiver.url("a"), name="a"), make_channel(receiver.url("b"), name="b"))
     monitors = watch(40)
