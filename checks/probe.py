@@ -36,7 +36,7 @@ TIMINGS: Mapping[str, expect.Subject] = {
 class Stopwatch:
     """Where the time of one probe goes. Phases follow each other; what lies between them is `other`.
 
-    `network.py` calls `mark` at the instant at which a phase ended, taken where the bytes arrived.
+    `checks.network` calls `mark` at the instant at which a phase ended, taken where the bytes arrived.
     """
 
     phases: Phases = field(default_factory=Phases)

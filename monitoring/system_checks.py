@@ -16,7 +16,7 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from checks.environment import EnvironmentProblem, measurements_url, read_choice, read_env
-from checks.guard import Guard
+from checks.network.guard import Guard
 from checks.probes import parse_spec
 from checks.secretbox import SecretBox
 from monitoring import access

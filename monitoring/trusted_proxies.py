@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from checks.guard import Address, Network, networks_of
+from checks.network.guard import Address, Network, networks_of
 
 _HEADER = b"x-forwarded-for"
 MOST_HOPS = 20

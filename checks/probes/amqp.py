@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
+from checks.protocols.wire import WIRE_SUBJECTS, WireSpec, importing, open_wire, printable, time_left
 from checks.result import Observation
 from checks.spec import Line, Secret
-from checks.wire import WIRE_SUBJECTS, WireSpec, importing, open_wire, printable, time_left
 
 MAX_NAME = 255  # bytes
 _SHOWN = ("product", "version", "cluster_name")  # of what a broker says of itself
@@ -73,7 +73,7 @@ degraded:
 async def probe(spec: AmqpSpec, context: ProbeContext) -> Observation:
     """Hear the broker out, log in, and do what the monitor asks for."""
     with importing("amqp", context.stopwatch):
-        from checks.amqp_session import AmqpSession  # noqa: PLC0415 - needs the extra
+        from checks.protocols.amqp import AmqpSession  # noqa: PLC0415 - needs the extra
 
     seen = context.seen
     wire = await open_wire(spec, context)

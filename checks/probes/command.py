@@ -26,11 +26,12 @@ from typing import IO, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from checks import clock, launcher
+from checks import clock
 from checks.environment import read_env
 from checks.evidence import excerpt
 from checks.expect import Subject
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure, Stopwatch
+from checks.protocols import launcher
 from checks.result import Failure, Observation, Reason
 from checks.spec import Line, ProbedSpec, SecretMark
 

@@ -18,14 +18,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from checks.evidence import excerpt
 from checks.expect import Subject
-from checks.guard import literal
-from checks.nameserver import Question, Reply, ask, spoken
 from checks.nearest import did_you_mean
 from checks.network import spec_tls
+from checks.network.guard import literal
+from checks.network.nameserver import Question, Reply, ask, spoken
+from checks.network.resolver import SUSPECT_AFTER, nameservers
+from checks.network.route import NameServer, RoutedSpec, SecuredSpec, parse_resolver
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
-from checks.resolver import SUSPECT_AFTER, nameservers
 from checks.result import Failure, Observation, Reason
-from checks.route import NameServer, RoutedSpec, SecuredSpec, parse_resolver
 from checks.spec import Line
 
 MAX_SHOWN = 20  # answers in the evidence

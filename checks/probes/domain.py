@@ -23,13 +23,13 @@ from checks.address import host_name, parse_url
 from checks.environment import EnvironmentProblem, read_env
 from checks.evidence import excerpt
 from checks.expect import Subject
-from checks.guard import literal
-from checks.jsonpath import NotJson, parse_json
+from checks.expect.jsonpath import NotJson, parse_json
 from checks.network import spec_tls
+from checks.network.guard import literal
+from checks.network.registries import DAY, HOUR, STALE, Registration, Registries
+from checks.network.route import ProxiedSpec, SecuredSpec
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure, from_os_error
-from checks.registries import DAY, HOUR, STALE, Registration, Registries
 from checks.result import OURS, Failure, Observation, Reason
-from checks.route import ProxiedSpec, SecuredSpec
 from checks.spec import Duration, Line
 from checks.units import spoken_duration
 from checks.web import HTTP_1, Answer, Request, fetch

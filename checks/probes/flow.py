@@ -13,17 +13,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from checks import expect
 from checks.address import Url, join_url, parse_url
-from checks.captures import NotCaptured, filled, forms, parse_capture, placeholders
-from checks.cookies import Cookies
 from checks.expect import Subject
+from checks.expect.cookies import Cookies
 from checks.nearest import did_you_mean
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
 from checks.result import Failure, Observation, Reason
 from checks.spec import Line
 from checks.units import spoken_duration
 from checks.web import ANSWER, Answer, Request, facts, fetch
-from checks.web_options import Body, Form, Headers, JsonBody, Method, check_written, written
-from checks.web_spec import WebSpec
+from checks.web.captures import NotCaptured, filled, forms, parse_capture, placeholders
+from checks.web.options import Body, Form, Headers, JsonBody, Method, check_written, written
+from checks.web.spec import WebSpec
 
 MAX_STEPS = 30
 _HIDDEN_FROM = 8  # characters of a cookie that is hidden wherever it appears; shorter ones are words such as "dark"

@@ -11,13 +11,13 @@ from pydantic import AfterValidator, Field
 
 from checks.address import parse_url
 from checks.expect import Subject
-from checks.http2 import Http2Exchange
 from checks.network import dial, spec_tls
+from checks.network.http2 import Http2Exchange
+from checks.network.request import Request
 from checks.probe import Kind, ProbeContext, ProbeFailure
-from checks.request import Request
+from checks.protocols.wire import WIRE_SUBJECTS, WireSpec, importing, printable
 from checks.result import Failure, Observation, Reason
 from checks.spec import Line, SecretMark
-from checks.wire import WIRE_SUBJECTS, WireSpec, importing, printable
 
 _METHOD = "/grpc.health.v1.Health/Check"
 _OURS = frozenset({"content-type", "host", "te", "user-agent"})

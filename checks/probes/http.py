@@ -13,8 +13,8 @@ from checks.expect import Subject
 from checks.probe import TIMINGS, Kind, ProbeContext
 from checks.result import Observation
 from checks.web import ANSWER, Request, facts
-from checks.web_options import Body, Form, Headers, JsonBody, Method, WebUrl, check_written, written
-from checks.web_spec import WebSpec
+from checks.web.options import Body, Form, Headers, JsonBody, Method, WebUrl, check_written, written
+from checks.web.spec import WebSpec
 
 
 class HttpSpec(WebSpec):

@@ -11,12 +11,12 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from checks.address import host_name
-from checks.echoes import Echoes, NotAllowed, lacks
 from checks.expect import Subject
 from checks.network import reach
+from checks.network.echoes import Echoes, NotAllowed, lacks
+from checks.network.route import RoutedSpec
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure, from_os_error
 from checks.result import Failure, Observation, Reason
-from checks.route import RoutedSpec
 from checks.spec import Duration, Line
 from checks.units import format_duration
 

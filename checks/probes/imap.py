@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from checks.mail import Imap
-from checks.mailbox import MailSpec, ask
 from checks.probe import Kind, ProbeContext
+from checks.protocols.mail import Imap
+from checks.protocols.mailbox import MailSpec, ask
 from checks.result import Observation
 
 

@@ -10,12 +10,12 @@ from pydantic import Field, model_validator
 from checks.address import parse_host_port
 from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
+from checks.protocols.wire import WIRE_SUBJECTS, Wire, WireSpec, importing, open_wire, printable, time_left
 from checks.result import Observation, Reason
 from checks.spec import Line, Secret
-from checks.wire import WIRE_SUBJECTS, Wire, WireSpec, importing, open_wire, printable, time_left
 
 if TYPE_CHECKING:
-    from checks.kafka_session import Cluster, KafkaSession
+    from checks.protocols.kafka import Cluster, KafkaSession
 
 _TOPIC = r"^[a-zA-Z0-9._-]+$"
 _SHOWN = 20  # numbers of partitions in the evidence
@@ -78,7 +78,7 @@ degraded:
 async def probe(spec: KafkaSpec, context: ProbeContext) -> Observation:
     """Ask the broker for its cluster and, where a record is to be written, the leader of its partition."""
     with importing("kafka", context.stopwatch):
-        from checks.kafka_session import KafkaSession  # noqa: PLC0415 - needs the extra
+        from checks.protocols.kafka import KafkaSession  # noqa: PLC0415 - needs the extra
 
     seen = context.seen
     wire = await open_wire(spec, context)

@@ -8,13 +8,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from checks.databases import DATABASE_SUBJECTS, explained, fill_documents
 from checks.expect import Subject
-from checks.jsonpath import NotJson, json_text, parse_json
+from checks.expect.jsonpath import NotJson, json_text, parse_json
 from checks.probe import Kind, ProbeContext
+from checks.protocols.databases import DATABASE_SUBJECTS, explained, fill_documents
+from checks.protocols.wire import WireSpec, importing, open_wire
 from checks.result import Observation
 from checks.spec import Line, Secret, Text
-from checks.wire import WireSpec, importing, open_wire
 
 # The protocol has no way to only read, so the commands that do are named.
 READING = (
@@ -89,7 +89,7 @@ expect:
 async def probe(spec: MongodbSpec, context: ProbeContext) -> Observation:
     """Connect, hear who the server is, log in, and give the command."""
     with importing("mongodb", context.stopwatch):
-        from checks.mongo_session import MongoSession  # noqa: PLC0415 - needs the extra
+        from checks.protocols.mongodb import MongoSession  # noqa: PLC0415 - needs the extra
 
     seen = context.seen
     wire = await open_wire(spec, context)

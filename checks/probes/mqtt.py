@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
+from checks.protocols.wire import WIRE_SUBJECTS, WireSpec, importing, open_wire, time_left
 from checks.result import Observation
 from checks.spec import AsWritten, Line, Secret
-from checks.wire import WIRE_SUBJECTS, WireSpec, importing, open_wire, time_left
 
 
 def _is_topic(text: str) -> str:
@@ -61,7 +61,7 @@ degraded:
 async def probe(spec: MqttSpec, context: ProbeContext) -> Observation:
     """Log in and, where there is a topic, send a message and wait for it."""
     with importing("mqtt", context.stopwatch):
-        from checks.mqtt_session import MqttSession  # noqa: PLC0415 - needs the extra
+        from checks.protocols.mqtt import MqttSession  # noqa: PLC0415 - needs the extra
 
     seen = context.seen
     wire = await open_wire(spec, context)

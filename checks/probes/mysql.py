@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from checks.databases import SqlSpec, open_database
 from checks.probe import Kind, ProbeContext
+from checks.protocols.databases import SqlSpec, open_database
+from checks.protocols.wire import importing, time_left
 from checks.result import Observation
-from checks.wire import importing, time_left
 
 _QUIT = b"\1\0\0\0\1"
 
@@ -32,7 +32,7 @@ expect:
 async def probe(spec: MysqlSpec, context: ProbeContext) -> Observation:
     """Connect, secure the connection where both sides want it, log in, and ask."""
     with importing("mysql", context.stopwatch):
-        from checks.mysql_session import MysqlSession  # noqa: PLC0415 - needs the extra
+        from checks.protocols.mysql import MysqlSession  # noqa: PLC0415 - needs the extra
 
     wire = await open_database(spec, context)
     session = MysqlSession(spec, context, wire)

@@ -15,9 +15,9 @@ from checks import clock
 from checks.address import parse_host_port
 from checks.expect import Subject
 from checks.network import exchange
+from checks.network.route import RoutedSpec
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
 from checks.result import Failure, Observation, Reason
-from checks.route import RoutedSpec
 from checks.spec import Line
 
 PORT = 123

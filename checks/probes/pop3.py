@@ -6,9 +6,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from checks.mail import Pop3
-from checks.mailbox import MailSpec, ask
 from checks.probe import Kind, ProbeContext
+from checks.protocols.mail import Pop3
+from checks.protocols.mailbox import MailSpec, ask
 from checks.result import Observation
 
 

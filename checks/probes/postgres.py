@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from checks.databases import MAX_ROWS, STRANGER, SqlSpec, fill, open_database
-from checks.jsonpath import parse_json
+from checks.expect.jsonpath import parse_json
 from checks.network import start_tls
 from checks.probe import Kind, ProbeContext, ProbeFailure
+from checks.protocols.databases import MAX_ROWS, STRANGER, SqlSpec, fill, open_database
+from checks.protocols.scram import Scram, ScramProblem, prepared
+from checks.protocols.wire import MAX_HEARD, Wire, time_left
 from checks.result import Observation, Reason
-from checks.scram import Scram, ScramProblem, prepared
-from checks.wire import MAX_HEARD, Wire, time_left
 
 MAX_MESSAGES = 2 * MAX_ROWS  # of one connection that are heard
 MAX_COLUMNS = 1700  # PostgreSQL itself has at most 1,664

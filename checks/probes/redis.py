@@ -1,6 +1,6 @@
 """`redis`: connects to Redis, Valkey or what speaks like them, logs in, and gives one command.
 
-The protocol is a dozen lines (`checks.resp`), so no library dials, retries, follows to another node of a cluster or
+The protocol is a dozen lines (`checks.protocols.resp`), so no library dials, retries, follows to another node of a cluster or
 parses without bounds.
 """
 
@@ -13,13 +13,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from checks.databases import DATABASE_SUBJECTS, explained, fill_value
 from checks.expect import Subject
 from checks.probe import Kind, ProbeContext, ProbeFailure
-from checks.resp import Refusal, answer, command
+from checks.protocols.databases import DATABASE_SUBJECTS, explained, fill_value
+from checks.protocols.resp import Refusal, answer, command
+from checks.protocols.wire import Wire, WireSpec, open_wire
 from checks.result import Observation, Reason
 from checks.spec import Line, Secret
-from checks.wire import Wire, WireSpec, open_wire
 
 _WRONG_LOGIN = ("NOAUTH", "WRONGPASS", "NOPERM", "DENIED")
 _LINE = re.compile(r"^([A-Za-z0-9_-]{1,100}):([^\r\n]*)", re.MULTILINE)  # of the answer to INFO

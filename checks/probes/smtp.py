@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from checks.mail import Smtp
-from checks.mailbox import MailSpec, ask
 from checks.probe import Kind, ProbeContext
+from checks.protocols.mail import Smtp
+from checks.protocols.mailbox import MailSpec, ask
 from checks.result import Observation
 from checks.spec import Line
 

@@ -12,15 +12,15 @@ from pydantic import AfterValidator, Field, model_validator
 
 from checks import expect
 from checks.address import parse_host_port
-from checks.dialogue import Dialogue, lines, nonsense, spoken
 from checks.evidence import excerpt
 from checks.expect import Subject
 from checks.network import dial
+from checks.network.route import HostPort, ProxiedSpec
 from checks.probe import TIMINGS, Kind, ProbeContext
+from checks.protocols.dialogue import Dialogue, lines, nonsense, spoken
+from checks.protocols.wire import importing
 from checks.result import Observation
-from checks.route import HostPort, ProxiedSpec
 from checks.spec import Line, Secret, SecretMark, Text
-from checks.wire import importing
 
 _FINGERPRINT = r"^(SHA256:[A-Za-z0-9+/]{43})?$"
 _SUCCESS = ("exit_status == 0",)  # of a command about which nothing is expected
@@ -138,7 +138,7 @@ _UP_TO_BANNER = lines(lambda line: line.startswith(b"SSH-"))
 
 async def _visit(spec: SshSpec, context: ProbeContext) -> None:
     with importing("ssh", context.stopwatch):
-        from checks.ssh_session import Passage, Visitor, login, run, show_key  # noqa: PLC0415 - needs the extra
+        from checks.protocols.ssh import Passage, Visitor, login, run, show_key  # noqa: PLC0415 - needs the extra
 
     watch, facts = context.stopwatch, context.seen.facts
     passage = await dial(context, *spec.target, Passage, route=spec.route)

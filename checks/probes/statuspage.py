@@ -11,15 +11,15 @@ from pydantic import Field
 from checks.address import Url, parse_url
 from checks.evidence import excerpt
 from checks.expect import Subject
-from checks.jsonpath import NotJson, parse_json
+from checks.expect.jsonpath import NotJson, parse_json
 from checks.nearest import did_you_mean
 from checks.network import spec_tls
+from checks.network.route import ProxiedSpec, SecuredSpec
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
 from checks.result import Failure, Observation, Reason
-from checks.route import ProxiedSpec, SecuredSpec
 from checks.spec import Line
 from checks.web import ANSWER, HTTP_1, Request, facts, fetch
-from checks.web_options import WebUrl
+from checks.web.options import WebUrl
 
 SUMMARY = "/api/v2/summary.json"
 MAX_SHOWN = 20  # components and incidents in the evidence

@@ -12,16 +12,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from checks import expect
 from checks.address import parse_host_port
-from checks.dialogue import Dialogue
 from checks.evidence import excerpt
 from checks.expect import Subject
 from checks.network import dial
+from checks.network.route import HostPort, ProxiedSpec, SecuredSpec
+from checks.network.securing import spec_tls
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
+from checks.protocols.dialogue import Dialogue
+from checks.protocols.starttls import upgrade
 from checks.result import Observation
-from checks.route import HostPort, ProxiedSpec, SecuredSpec
-from checks.securing import spec_tls
 from checks.spec import Line, Payload
-from checks.starttls import upgrade
 
 MAX_REPLY = 4096  # bytes
 QUIET = 0.2  # seconds of silence after a line end that end a reply

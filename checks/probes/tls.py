@@ -8,15 +8,15 @@ from typing import Any, ClassVar, Literal
 
 from checks import clock
 from checks.address import parse_host_port
-from checks.dialogue import Dialogue
 from checks.expect import Subject
 from checks.network import dial
+from checks.network.route import HostPort, ProxiedSpec, SecuredSpec
+from checks.network.securing import spec_tls
+from checks.network.tls import covers
 from checks.probe import TIMINGS, Kind, ProbeContext
+from checks.protocols.dialogue import Dialogue
+from checks.protocols.starttls import StartTls, agree, upgrade
 from checks.result import Observation
-from checks.route import HostPort, ProxiedSpec, SecuredSpec
-from checks.securing import spec_tls
-from checks.starttls import StartTls, agree, upgrade
-from checks.tls import covers
 
 
 class TlsSpec(ProxiedSpec, SecuredSpec):

@@ -13,9 +13,9 @@ from checks.address import parse_host_port
 from checks.evidence import excerpt
 from checks.expect import Subject
 from checks.network import exchange
+from checks.network.route import HostPort, RoutedSpec
 from checks.probe import TIMINGS, Kind, ProbeContext
 from checks.result import Observation
-from checks.route import HostPort, RoutedSpec
 from checks.spec import Line, Payload
 
 MAX_REPLY = 4096  # bytes

@@ -16,13 +16,13 @@ from checks.address import Url, parse_url
 from checks.evidence import excerpt, shown_headers
 from checks.expect import Subject
 from checks.network import dial, spec_tls
+from checks.network.request import TOKEN
+from checks.network.route import ProxiedSpec, SecuredSpec
 from checks.probe import TIMINGS, Kind, ProbeContext
-from checks.request import TOKEN
+from checks.protocols.websocket import Visit
 from checks.result import Failure, Observation, Reason
-from checks.route import ProxiedSpec, SecuredSpec
 from checks.spec import Line, Payload, SecretMark
-from checks.web_options import HeaderName
-from checks.websocket_visit import Visit
+from checks.web.options import HeaderName
 
 SWITCHED = 101
 _SCHEME = re.compile(r"ws(s?)://", re.IGNORECASE)

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from checks import document, expect_reader, jsonpath
-from checks.expect import OPERATORS_OF, Subject
+from checks import document
+from checks.expect import OPERATORS_OF, Subject, jsonpath
+from checks.expect import reader as expect_reader
 from checks.options import PATTERNS, Option, options
 from checks.probes import KINDS
 from checks.spec import MonitorSpec, ProbedSpec

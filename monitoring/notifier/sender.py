@@ -22,7 +22,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from checks import clock
-from checks.guard import Guard
+from checks.network.guard import Guard
 from checks.process import die_with_parent
 from monitoring import recipients
 

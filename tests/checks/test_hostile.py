@@ -9,8 +9,8 @@ from typing import Any
 
 import psutil
 
-from checks.http1 import AT_ONCE
 from checks.network import Resources
+from checks.network.http1 import AT_ONCE
 from checks.probe import ProbeContext, run
 from checks.probes import KINDS
 from checks.result import Outcome, Reason, Result

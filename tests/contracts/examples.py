@@ -14,7 +14,7 @@ from pamqp.commands import Connection
 from pamqp.frame import marshal
 from websockets.sync.server import serve
 
-from checks.echoes import lacks as echoes_are_missing
+from checks.network.echoes import lacks as echoes_are_missing
 from tests import brokers, dialogues, mariadb, mongo
 from tests.datagrams import answering, serving_time
 from tests.nameservers import Namer, knows

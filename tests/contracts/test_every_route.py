@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from checks.network.route import RoutedSpec
 from checks.probes import KINDS, spec_class
 from checks.result import Outcome, Reason
-from checks.route import RoutedSpec
 from tests.contracts.examples import EXAMPLES
 from tests.nameservers import Namer, knows, never
 from tests.probing import probe_once

@@ -9,9 +9,9 @@ import dns.rrset
 import pytest
 from pydantic import ValidationError
 
-from checks.guard import Guard
 from checks.network import Resources
-from checks.resolver import Resolver
+from checks.network.guard import Guard
+from checks.network.resolver import Resolver
 from checks.result import Outcome, Reason
 from tests.factories import make_spec
 from tests.nameservers import Namer, knows, never, unbound

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from checks.network import Resources
-from checks.registries import FRESH, STALE, Registration, Registries
+from checks.network.registries import FRESH, STALE, Registration, Registries
 from checks.result import Outcome, Reason
 from tests.factories import make_spec
 from tests.probing import on_loop, probe_once, probed
@@ -204,7 +204,7 @@ def test_a_server_that_was_asked_too_often_is_left_alone(registry):
 def test_where_nobody_answers_what_was_said_within_a_week_stands_in(registry, monkeypatch):
     def trouble():
         registry.behave.says = answer(b"", "503 Service Unavailable")
-        monkeypatch.setattr("checks.registries.Registries.recall", recall)
+        monkeypatch.setattr("checks.network.registries.Registries.recall", recall)
 
     original = Registries.recall
 

@@ -11,9 +11,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from checks import authentication, clock, tokens
-from checks.network import Resources
+from checks import clock
+from checks.network import Resources, tokens
 from checks.result import Outcome, Reason
+from checks.web import authentication
 from tests.factories import make_spec
 from tests.probing import on_loop, probe_once, probed
 from tests.servers import Target, answer, answers, closed_port, echoes, hangs

@@ -11,9 +11,9 @@ from backports import zstd
 from pydantic import ValidationError
 
 from checks.address import parse_url
+from checks.network.request import Request
 from checks.probe import ProbeFailure
 from checks.probes import parse_spec
-from checks.request import Request
 from checks.result import Outcome, Reason
 from checks.spec import dump
 from tests.factories import make_spec

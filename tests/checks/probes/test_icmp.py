@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from checks.echoes import HOW_TO_ALLOW, Echoes, checksum, lacks, number_of
+from checks.network.echoes import HOW_TO_ALLOW, Echoes, checksum, lacks, number_of
 from checks.result import Outcome, Reason
 from tests.factories import make_spec
 from tests.probing import probe_once
@@ -73,7 +73,7 @@ def test_none_that_comes_back_is_down(monkeypatch):
 
 
 def test_a_machine_that_lets_us_send_none_says_what_to_do():
-    command = [sys.executable, "-c", "from checks.echoes import lacks; print(lacks())"]
+    command = [sys.executable, "-c", "from checks.network.echoes import lacks; print(lacks())"]
     if os.geteuid() == 0:
         command = ["setpriv", "--inh-caps=-net_raw", "--bounding-set=-net_raw", *command]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -74,7 +74,7 @@ def test_what_does_not_answer_our_question_is_not_believed(options):
 
 
 def test_a_flood_of_what_does_not_fit_ends_the_probe(monkeypatch):
-    monkeypatch.setattr("checks.datagrams.MOST_OTHERS", 1)
+    monkeypatch.setattr("checks.network.datagrams.MOST_OTHERS", 1)
     with serving_time(mode=5) as address:
         result = asked(address)
     assert (result.failure.reason, result.failure.message) == (

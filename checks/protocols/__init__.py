@@ -1,0 +1,1 @@
+"""What is said to servers of one protocol once a connection stands: the conversations behind the kinds."""
