@@ -1,23 +1,30 @@
-"""The periods of the roll-ups: whole hours and whole days of UTC, and when they are worth rolling up."""
+"""The periods of the roll-ups: whole minutes, hours and days of UTC, and when they are worth rolling up."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
 
+MINUTE: Final = "minute"
 HOUR: Final = "hour"
 DAY: Final = "day"
-LENGTH: Final = {HOUR: timedelta(hours=1), DAY: timedelta(days=1)}
+LENGTH: Final = {MINUTE: timedelta(minutes=1), HOUR: timedelta(hours=1), DAY: timedelta(days=1)}
+
+# A target that is probed this often has roll-ups of minutes too; where it is more seldom, results are as few.
+DENSE = 15.0  # seconds
 
 # No transaction that writes a result stays open so long; after it nothing is missing from a period that is over.
 SETTLED = timedelta(minutes=2)
 SOON = timedelta(minutes=1)
+RUNNING = 1000  # hours that are kept current every minute; of twice as many each is every other minute
 
 
 def start_of(resolution: str, instant: datetime) -> datetime:
     """The beginning of the period in which an instant lies."""
-    hour = instant.replace(minute=0, second=0, microsecond=0)
-    return hour if resolution == HOUR else hour.replace(hour=0)
+    minute = instant.replace(second=0, microsecond=0)
+    if resolution == MINUTE:
+        return minute
+    return minute.replace(minute=0) if resolution == HOUR else minute.replace(hour=0, minute=0)
 
 
 def is_over(resolution: str, start: datetime, now: datetime) -> bool:
@@ -31,6 +38,6 @@ def first_ready(resolution: str, start: datetime, now: datetime) -> datetime:
     return min(now + SOON, end) if resolution == HOUR and now < end else max(now, end)
 
 
-def next_ready(resolution: str, start: datetime, now: datetime) -> datetime:
-    """When a period that goes on is rolled up again: after as long again as it has gone on, and at its end."""
-    return min(now + max(SOON, now - start), start + LENGTH[resolution] + SETTLED)
+def next_ready(resolution: str, start: datetime, now: datetime, running: int = 0) -> datetime:
+    """When a period that goes on is rolled up again: in a minute, in more where many are `running`, and at its end."""
+    return min(now + SOON * (1 + running // RUNNING), start + LENGTH[resolution] + SETTLED)

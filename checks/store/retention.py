@@ -1,7 +1,7 @@
 """Deletes what is too old, in small batches: writers never wait for it.
 
-Raw results live 7 days, hours 180 days, days 3 years, pings 90 days and no more than 1,000 of a monitor. Transitions
-are never deleted.
+Raw results live 7 days, minutes 2 days, hours 180 days, days 3 years, pings 90 days and no more than 1,000 of a
+monitor. Transitions are never deleted.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from checks import clock
-from checks.store.periods import DAY, HOUR
+from checks.store.periods import DAY, HOUR, MINUTE
 from checks.store.publishing import prune_tombstones
 from checks.store.rollup import PAUSE, STEP
 from checks.store.schema import dirty_period, ping, result, rollup, target
 
 RESULTS = timedelta(days=7)
+MINUTES = timedelta(days=2)
 HOURS = timedelta(days=180)
 DAYS = timedelta(days=3 * 365)
 PINGS = timedelta(days=90)
@@ -33,7 +34,7 @@ def prune(engine: sa.Engine, now: datetime) -> bool:
     left, more = MOST, False
     with engine.begin() as conn:
         begun = clock.monotonic()  # however long the lock let us wait, something is done
-        for delete in (_results, _pings, _surplus_pings, _hours, _days, prune_tombstones):
+        for delete in (_results, _pings, _surplus_pings, _minutes, _hours, _days, prune_tombstones):
             deleted = BATCH
             while deleted >= BATCH and left > 0 and clock.monotonic() - begun < STEP:
                 deleted = delete(conn, now)
@@ -97,5 +98,6 @@ def _aged(resolution: str, age: timedelta) -> Callable[[sa.Connection, datetime]
     return delete
 
 
+_minutes = _aged(MINUTE, MINUTES)
 _hours = _aged(HOUR, HOURS)
 _days = _aged(DAY, DAYS)

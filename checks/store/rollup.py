@@ -1,8 +1,8 @@
-"""Rolls results up into histograms of hours and days.
+"""Rolls results up into histograms of minutes, hours and days.
 
 A period is computed anew and replaced, never added to: a step that was killed is only repeated. An hour is rolled up
-from its results, first a minute after it has any, then ever more seldom, and for good when it is over; a day from its
-hours.
+from its results, a minute after it has any, then every minute, and for good when it is over; with it then its minutes,
+where results are dense and minutes are kept; a day from its hours.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from checks import clock
-from checks.clock import to_micros
+from checks.clock import from_micros, to_micros
 from checks.histogram import Histogram
 from checks.result import PHASES, Outcome
 from checks.store.bulk import mark_dirty
 from checks.store.engine import reading
-from checks.store.periods import DAY, HOUR, LENGTH, first_ready, is_over, next_ready, start_of
-from checks.store.schema import dirty_period, result, rollup
+from checks.store.periods import DAY, DENSE, HOUR, LENGTH, MINUTE, first_ready, is_over, next_ready, start_of
+from checks.store.schema import dirty_period, result, rollup, target
 
 TOTAL = "total"  # the latency, beside the phases that it is made of
 STEP = 0.04  # seconds after which a step begins no other period
@@ -30,6 +30,7 @@ _PERIODS = 100  # looked at in one step
 
 _COUNTS = ("complete", "incomplete", *(outcome.value for outcome in Outcome))
 _Rolled = dict[str, tuple[Histogram, dict[str, int]]]  # by phase
+_Minutes = dict[datetime, tuple[Histogram, dict[str, int]]]  # by their beginnings
 
 
 def roll_up(engine: sa.Engine, now: datetime) -> bool:
@@ -37,9 +38,10 @@ def roll_up(engine: sa.Engine, now: datetime) -> bool:
     with reading(engine) as conn:
         if not _any_ready(conn, now):
             return False
-    begun, step = clock.monotonic(), _Step(now)
+    begun = clock.monotonic()
     with engine.begin() as conn:
         periods = _ready(conn, now)
+        step = _Step(now, _running(conn))
         for period in periods:
             step.roll_up(conn, period)
             if clock.monotonic() - begun > STEP:
@@ -56,6 +58,13 @@ def _any_ready(conn: sa.Connection, now: datetime) -> bool:
     return conn.execute(ready).first() is not None
 
 
+def _running(conn: sa.Connection) -> int:
+    """How many hours wait to be rolled up; nearly all of them are going on."""
+    hours = sa.select(sa.func.count()).select_from(dirty_period).where(dirty_period.c.resolution == HOUR)
+    count: int = conn.execute(hours).scalar_one()
+    return count
+
+
 def _ready(conn: sa.Connection, now: datetime) -> Sequence[sa.Row[Any]]:
     """Hours; days where there are none. What another process rolls up this instant is left to it.
 
@@ -63,11 +72,12 @@ def _ready(conn: sa.Connection, now: datetime) -> Sequence[sa.Row[Any]]:
     those; who has days must wait for nobody, else two steps could wait for each other.
     """
     query = (
-        sa.select(dirty_period)
+        sa.select(dirty_period, target.c.interval_seconds)
+        .outerjoin(target, target.c.id == dirty_period.c.target_id)
         .where(dirty_period.c.ready_at <= now)
         .order_by(dirty_period.c.ready_at)
         .limit(_PERIODS)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=dirty_period)
     )
     hours = conn.execute(query.where(dirty_period.c.resolution == HOUR)).all()
     return hours or conn.execute(query.where(dirty_period.c.resolution == DAY)).all()
@@ -76,40 +86,58 @@ def _ready(conn: sa.Connection, now: datetime) -> Sequence[sa.Row[Any]]:
 class _Step:
     """What one step computed, to be written by few statements."""
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, running: int) -> None:
         self._now = now
+        self._hours_running = running
         self._keys: list[dict[str, Any]] = []  # of the periods whose roll-ups are replaced
         self._rows: list[dict[str, Any]] = []  # the roll-ups that replace them
         self._over: list[dict[str, Any]] = []  # the periods that are rolled up for good
         self._waiting: list[dict[str, Any]] = []  # those that are rolled up again later
+        self._hours: list[dict[str, Any]] = []  # those of them that are hours: their minutes are replaced
         self._days: dict[tuple[int, datetime], tuple[Any, ...]] = {}
 
     def roll_up(self, conn: sa.Connection, period: sa.Row[Any]) -> None:
         """Compute one period."""
         key = {"of": period.target_id, "resolution_of": period.resolution, "start_of": period.start}
         if period.resolution == DAY:
-            # An hour of it that is still to come marks the day again; it only has to come first.
-            if _has_dirty_hours(conn, period):
-                self._waiting.append({**key, "until": next_ready(HOUR, self._now, self._now)})
-                return
-            rolled = _from_hours(conn, period)
-        else:
-            rolled = _from_results(conn, period)
-        self._keys.append(key)
-        self._rows += _rows(period, rolled)
-        if not is_over(period.resolution, period.start, self._now):
-            self._waiting.append({**key, "until": next_ready(period.resolution, period.start, self._now)})
+            self._roll_up_day(conn, period, key)
+            return
+        over = is_over(HOUR, period.start, self._now)
+        minutes: _Minutes | None = {} if over and (period.interval_seconds or DENSE + 1) <= DENSE else None
+        self._replace(period, key, _from_results(conn, period, minutes))
+        if not over:
+            self._waiting.append({**key, "until": next_ready(HOUR, period.start, self._now, self._hours_running)})
             return
         self._over.append(key)
-        if period.resolution == HOUR:
-            day = start_of(DAY, period.start)
-            ready_at = first_ready(DAY, day, self._now)
-            self._days[period.target_id, day] = (period.target_id, DAY, to_micros(day), to_micros(ready_at))
+        self._hours.append({"of": period.target_id, "first": period.start, "end": period.start + LENGTH[HOUR]})
+        for start, counted in (minutes or {}).items():
+            self._rows.append(_row((period.target_id, MINUTE, start, TOTAL), *counted))
+        day = start_of(DAY, period.start)
+        ready_at = first_ready(DAY, day, self._now)
+        self._days[period.target_id, day] = (period.target_id, DAY, to_micros(day), to_micros(ready_at))
+
+    def _roll_up_day(self, conn: sa.Connection, period: sa.Row[Any], key: dict[str, Any]) -> None:
+        # An hour of it that is still to come marks the day again; it only has to come first.
+        if _has_dirty_hours(conn, period):
+            self._waiting.append({**key, "until": next_ready(HOUR, self._now, self._now)})
+            return
+        self._replace(period, key, _from_hours(conn, period))
+        if is_over(DAY, period.start, self._now):
+            self._over.append(key)
+        else:
+            self._waiting.append({**key, "until": next_ready(DAY, period.start, self._now)})
+
+    def _replace(self, period: sa.Row[Any], key: dict[str, Any], rolled: _Rolled) -> None:
+        self._keys.append(key)
+        for phase, counted in rolled.items():
+            self._rows.append(_row((period.target_id, period.resolution, period.start, phase), *counted))
 
     def write(self, conn: sa.Connection) -> None:
         """Replace what was computed."""
         if self._keys:
             conn.execute(rollup.delete().where(*_is(rollup)), self._keys)
+        if self._hours:
+            conn.execute(_MINUTES_OF_AN_HOUR, self._hours)
         if self._rows:
             conn.execute(rollup.insert(), self._rows)
         if self._over:
@@ -128,18 +156,17 @@ def _is(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-def _rows(period: sa.Row[Any], rolled: _Rolled) -> list[dict[str, Any]]:
-    return [
-        {
-            "target_id": period.target_id,
-            "resolution": period.resolution,
-            "start": period.start,
-            "phase": phase,
-            "histogram": histogram.to_bytes(),
-            **counts,
-        }
-        for phase, (histogram, counts) in rolled.items()
-    ]
+_MINUTES_OF_AN_HOUR = rollup.delete().where(
+    rollup.c.target_id == sa.bindparam("of"),
+    rollup.c.resolution == MINUTE,
+    rollup.c.start >= sa.bindparam("first"),
+    rollup.c.start < sa.bindparam("end"),
+)
+
+
+def _row(key: tuple[int, str, datetime, str], histogram: Histogram, counts: dict[str, int]) -> dict[str, Any]:
+    names = ("target_id", "resolution", "start", "phase")
+    return {**dict(zip(names, key, strict=True)), "histogram": histogram.to_bytes(), **counts}
 
 
 def _has_dirty_hours(conn: sa.Connection, period: sa.Row[Any]) -> bool:
@@ -153,9 +180,11 @@ def _has_dirty_hours(conn: sa.Connection, period: sa.Row[Any]) -> bool:
     return conn.execute(query.limit(1)).first() is not None
 
 
-def _from_results(conn: sa.Connection, period: sa.Row[Any]) -> _Rolled:
+def _from_results(conn: sa.Connection, period: sa.Row[Any], minutes: _Minutes | None) -> _Rolled:
+    """The hour by phase, and into `minutes`, where they are asked for, each minute's total."""
     c = result.c
-    query = sa.select(c.outcome, c.latency_ns, *(c[f"{phase}_ns"] for phase in PHASES)).where(
+    started_at = sa.type_coerce(c.started_at, sa.BigInteger)  # a datetime of each row would take as long as the rest
+    query = sa.select(started_at, c.outcome, c.latency_ns, *(c[f"{phase}_ns"] for phase in PHASES)).where(
         c.target_id == period.target_id,
         c.started_at >= period.start,
         c.started_at < period.start + LENGTH[HOUR],
@@ -163,8 +192,10 @@ def _from_results(conn: sa.Connection, period: sa.Row[Any]) -> _Rolled:
     counts = dict.fromkeys(_COUNTS, 0)
     histograms = {phase: Histogram() for phase in (TOTAL, *PHASES)}
     adders = [histogram.add for histogram in histograms.values()]
-    for outcome, *times in conn.execute(query):
+    for at, outcome, *times in conn.execute(query):
         counts[outcome] += 1
+        if minutes is not None:
+            _count(minutes, at, outcome, times[0])
         if times[0] is None:  # the answer was not complete: there is no latency to speak of
             counts["incomplete"] += 1
             continue
@@ -173,6 +204,15 @@ def _from_results(conn: sa.Connection, period: sa.Row[Any]) -> _Rolled:
             if nanoseconds is not None:
                 add(nanoseconds)
     return _with_counts(histograms, counts)
+
+
+def _count(minutes: _Minutes, at: int, outcome: str, latency_ns: int | None) -> None:
+    start = from_micros(at - at % 60_000_000)
+    histogram, counts = minutes.setdefault(start, (Histogram(), dict.fromkeys(_COUNTS, 0)))
+    counts[outcome] += 1
+    counts["incomplete" if latency_ns is None else "complete"] += 1
+    if latency_ns is not None:
+        histogram.add(latency_ns)
 
 
 def _with_counts(histograms: dict[str, Histogram], counts: dict[str, int]) -> _Rolled:

@@ -1,6 +1,7 @@
 import threading
 from contextlib import suppress
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ from checks.histogram import Histogram
 from checks.result import Outcome, Phases
 from checks.store import rollup as rollups
 from checks.store.engine import reading
-from checks.store.periods import DAY, HOUR, SETTLED
+from checks.store.periods import DAY, HOUR, MINUTE, SETTLED, next_ready
 from checks.store.rollup import roll_up
 from checks.store.schema import dirty_period, rollup, target
 from checks.store.writer import record
@@ -82,7 +83,7 @@ def test_the_running_hour_is_rolled_up_after_a_minute_and_stays_marked(store):
     assert len(rows(store, dirty_period)) == 1
 
 
-def test_a_running_hour_is_rolled_up_ever_more_seldom(store):
+def test_a_running_hour_is_rolled_up_every_minute_until_it_is_over(store):
     publish_one(store)
     probe_every(store, 10, latencies=[40], first=60)
     instants = []
@@ -90,8 +91,51 @@ def test_a_running_hour_is_rolled_up_ever_more_seldom(store):
         instants.append(dirty[0].ready_at)
         roll_all(store, instants[-1])
 
+    assert {after - before for before, after in pairwise(instants)} == {timedelta(minutes=1)}
     assert instants[-1] == OVER
-    assert len(instants) <= 4  # it began at 21 past; one that began with the hour is rolled up seven times
+
+
+def test_where_many_hours_are_going_on_each_is_rolled_up_more_seldom():
+    now = BEGUN + timedelta(minutes=10)
+    found = [next_ready(HOUR, BEGUN, now, running) for running in (0, 999, 1000, 5500, 10**9)]
+
+    assert [each - now for each in found[:4]] == [timedelta(minutes=minutes) for minutes in (1, 1, 2, 6)]
+    assert found[-1] == OVER
+
+
+def test_minutes_of_a_dense_target_are_rolled_up_when_their_hour_is_over(store):
+    publish_one(store)
+    probe_every(store, 30, latencies=[40, 80, None, 120])
+
+    roll_all(store, OVER - timedelta(seconds=1))
+    assert rows(store, rollup, rollup.c.resolution == MINUTE) == []
+    roll_all(store, OVER)
+
+    first, second = rows(store, rollup, rollup.c.resolution == MINUTE)
+    assert (first.start, first.phase, first.complete, first.incomplete, first.up) == (at(60), "total", 2, 0, 2)
+    assert (second.start, second.complete, second.incomplete, second.up, second.down) == (at(120), 1, 1, 1, 1)
+    assert Histogram.from_bytes(first.histogram) == histogram_of(40, 80)
+
+
+def test_minutes_are_replaced_when_a_result_comes_late(store):
+    publish_one(store)
+    probe_every(store, 10, latencies=[40])
+    roll_all(store, OVER)
+    [claimed] = claim_due(store, OVER)
+    with store.begin() as conn:
+        record(conn, [make_finished(claimed, started_at=at(70), latency_ns=80 * MS)], OVER)
+    roll_all(store, OVER + timedelta(minutes=5))
+
+    [minute] = rows(store, rollup, rollup.c.resolution == MINUTE, rollup.c.start == at(60))
+    assert Histogram.from_bytes(minute.histogram) == histogram_of(40, 80)
+
+
+def test_a_target_that_is_probed_seldom_has_no_minutes(store):
+    publish_one(store, interval=60.0)
+    probe_every(store, 60, latencies=[40, 80])
+    roll_all(store, DAY_OVER)
+
+    assert {row.resolution for row in rows(store, rollup)} == {HOUR, DAY}
 
 
 def test_a_day_is_merged_from_its_hours_when_it_is_over(store):
@@ -237,7 +281,7 @@ def test_a_step_ends_in_time_and_says_that_there_is_more(store, monkeypatch):
     answers = [roll_up(store, OVER) for _ in range(4)]
 
     assert answers == [True, True, False, False]
-    assert len(rows(store, rollup, rollup.c.phase == "total")) == 3
+    assert len(rows(store, rollup, rollup.c.phase == "total", rollup.c.resolution == HOUR)) == 3
 
 
 def test_two_processes_share_the_work(postgresql_store):
