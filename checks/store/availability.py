@@ -1,13 +1,14 @@
 """Availability: the share of observed time in which a monitor served. From transitions, by time; never from counts.
 
 `timeline` is pure: it cuts a window into intervals that lie end to end, and everything shown is a sum over those.
+Three figures stand side by side: the raw one, the one without announced maintenance, and how much was observed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -22,6 +23,12 @@ _NOTHING = timedelta(0)
 _A_DAY = timedelta(days=1)
 
 
+BLIND = "blind"  # the cause of what nobody could see; every other one is a transition's
+_BEFORE = ""  # of what was so before the first transition that is known
+
+Change = tuple[datetime, Status, str]  # since when, what, and by what cause
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A stretch of one status. `unknown`, `paused` and `pending` ones are not observed."""
@@ -29,11 +36,28 @@ class Interval:
     status: Status
     start: datetime
     end: datetime
+    cause: str = _BEFORE  # of the transition that began it
+    announced: bool = False  # as maintenance, beforehand
+
+    @property
+    def length(self) -> timedelta:
+        """How long it lasted."""
+        return self.end - self.start
+
+    @property
+    def observed(self) -> bool:
+        """Whether it counts in the raw figure: it was known whether it serves."""
+        return self.status in VOTING
+
+    @property
+    def counted(self) -> bool:
+        """Whether it counts in the figure without announced maintenance."""
+        return self.status in VOTING and not self.announced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Availability:
-    """Seconds of each status in a window, whose `intervals` add up to it. `ratio` is None where nothing was observed."""
+    """Seconds of each status in a window, whose `intervals` add up to it. A ratio of nothing is None."""
 
     up: float = 0.0
     degraded: float = 0.0
@@ -41,7 +65,13 @@ class Availability:
     unknown: float = 0.0
     paused: float = 0.0
     pending: float = 0.0
+    maintenance: float = 0.0  # announced, whatever the status was: those seconds stand above, too
     intervals: list[Interval] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """The length of the window."""
+        return sum((each.length for each in self.intervals), _NOTHING).total_seconds()
 
     @property
     def observed_seconds(self) -> float:
@@ -50,13 +80,29 @@ class Availability:
 
     @property
     def ratio(self) -> float | None:
-        """The share of the observed time in `up` or `degraded`."""
+        """The raw figure: the share of the observed time in `up` or `degraded`."""
         return (self.up + self.degraded) / self.observed_seconds if self.observed_seconds else None
+
+    @property
+    def ratio_without_maintenance(self) -> float | None:
+        """The same of the time that was not announced as maintenance."""
+        if not self.maintenance:
+            return self.ratio
+        counted = [each for each in self.intervals if each.counted]
+        whole = sum((each.length for each in counted), _NOTHING)
+        served = sum((each.length for each in counted if each.status is not Status.DOWN), _NOTHING)
+        return served / whole if whole else None
+
+    @property
+    def observed_share(self) -> float | None:
+        """What share of the window was observed; None for an empty window."""
+        whole = self.seconds
+        return self.observed_seconds / whole if whole else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayView:
-    """One day (UTC) of a monitor, as far as it has passed: seconds of each status."""
+    """One day of a monitor, as far as it has passed: seconds of each status."""
 
     day: date
     up: float
@@ -70,16 +116,16 @@ class DayView:
 
 
 def timeline(
-    first: Status, changes: Iterable[tuple[datetime, Status]], start: datetime, end: datetime
+    first: Status, changes: Iterable[Change], start: datetime, end: datetime, cause: str = ""
 ) -> list[Interval]:
     """The window cut into intervals: `first` until the first change, then each status from its change on."""
     intervals: list[Interval] = []
     status, begun = first, start
-    for since, following in changes:
+    for since, following, why in changes:
         at = min(max(since, begun), end)
-        _append(intervals, Interval(status, begun, at))
-        status, begun = following, at
-    _append(intervals, Interval(status, begun, end))
+        _append(intervals, Interval(status, begun, at, cause))
+        status, begun, cause = following, at, why
+    _append(intervals, Interval(status, begun, end, cause))
     return intervals
 
 
@@ -87,26 +133,51 @@ def _append(intervals: list[Interval], interval: Interval) -> None:
     """Add an interval that is not empty; one of the same status grows instead."""
     if interval.start >= interval.end:
         return
-    if intervals and intervals[-1].status is interval.status:
-        intervals[-1] = Interval(interval.status, intervals[-1].start, interval.end)
+    last = intervals[-1] if intervals else None
+    if last is not None and last.status is interval.status and last.announced == interval.announced:
+        intervals[-1] = Interval(last.status, last.start, interval.end, last.cause, last.announced)
     else:
         intervals.append(interval)
 
 
 def without(intervals: Iterable[Interval], blind: Sequence[Span]) -> list[Interval]:
     """The intervals with what was observed in a blindness made `unknown`. `blind` is in order and has no overlaps."""
-    seen: list[Interval] = []
-    for interval in intervals:
-        begun = interval.start
-        if interval.status in VOTING:
-            for blind_from, blind_to in blind:
-                cut = Interval(Status.UNKNOWN, max(blind_from, begun), min(blind_to, interval.end))
-                if cut.start < cut.end:
-                    _append(seen, Interval(interval.status, begun, cut.start))
-                    _append(seen, cut)
-                    begun = cut.end
-        _append(seen, Interval(interval.status, begun, interval.end))
-    return seen
+
+    def unseen(part: Interval) -> Interval:
+        return Interval(Status.UNKNOWN, part.start, part.end, BLIND, part.announced) if part.observed else part
+
+    return _changed(intervals, blind, unseen)
+
+
+def with_maintenance(intervals: Iterable[Interval], announced: Sequence[Span]) -> list[Interval]:
+    """The intervals with what lies in announced maintenance marked so. `announced` is in order, without overlaps."""
+
+    def marked(part: Interval) -> Interval:
+        return Interval(part.status, part.start, part.end, part.cause, announced=True)
+
+    return _changed(intervals, announced, marked)
+
+
+def _changed(
+    intervals: Iterable[Interval], spans: Sequence[Span], change: Callable[[Interval], Interval]
+) -> list[Interval]:
+    """The intervals cut at the spans, and what lies in a span changed. Both are in order."""
+    found: list[Interval] = []
+    passed = 0
+    for each in intervals:
+        while passed < len(spans) and spans[passed][1] <= each.start:
+            passed += 1
+        begun, position = each.start, passed
+        while position < len(spans) and spans[position][0] < each.end:
+            span_from, span_to = spans[position]
+            cut, over = max(span_from, begun), min(span_to, each.end)
+            if cut < over:
+                _append(found, Interval(each.status, begun, cut, each.cause, each.announced))
+                _append(found, change(Interval(each.status, cut, over, each.cause, each.announced)))
+                begun = over
+            position += 1
+        _append(found, Interval(each.status, begun, each.end, each.cause, each.announced))
+    return found
 
 
 def union(spans: Iterable[Span]) -> list[Span]:
@@ -128,21 +199,25 @@ def common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
 
 def summed(intervals: Sequence[Interval]) -> Availability:
     """The availability that these intervals make."""
-    spent = dict.fromkeys(Status, _NOTHING)
+    spent, announced = dict.fromkeys(Status, _NOTHING), _NOTHING
     for interval in intervals:
-        spent[interval.status] += interval.end - interval.start
+        length = interval.end - interval.start
+        spent[interval.status] += length
+        if interval.announced:
+            announced += length
     return Availability(
         **{status.value: length.total_seconds() for status, length in spent.items()},
+        maintenance=announced.total_seconds(),
         intervals=list(intervals),
     )
 
 
-def by_day(intervals: Sequence[Interval], first_day: date, last_day: date) -> list[DayView]:
-    """The intervals cut at midnight (UTC), one view a day."""
+def by_day(intervals: Sequence[Interval], first_day: date, last_day: date, zone: tzinfo = UTC) -> list[DayView]:
+    """The intervals cut at midnight, one view a day; a day on which clocks change has 23 or 25 hours."""
     views, position = [], 0
     for number in range((last_day - first_day).days + 1):
         day = first_day + timedelta(days=number)
-        begun, ended = midnight(day), midnight(day + _A_DAY)
+        begun, ended = midnight(day, zone), midnight(day + _A_DAY, zone)
         while position < len(intervals) and intervals[position].end <= begun:
             position += 1
         inside = position
@@ -163,14 +238,37 @@ def _day(day: date, spent: Mapping[Status, timedelta]) -> DayView:
     return DayView(day=day, **seconds, observed_seconds=observed, ratio=served / observed if observed else None)
 
 
-def midnight(day: date) -> datetime:
-    """The instant (UTC) at which a day begins."""
-    return datetime.combine(day, time.min, UTC)
+def midnight(day: date, zone: tzinfo = UTC) -> datetime:
+    """The instant at which a day begins; where clocks skip midnight, the first one after the gap."""
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
 
 
-def availability(conn: sa.Connection, monitor: UUID, start: datetime, end: datetime, now: datetime) -> Availability:
-    """The availability of a monitor in a window, which ends now at the latest."""
-    return summed(timelines(conn, [monitor], start, min(end, now)).get(monitor, []))
+def availability(
+    conn: sa.Connection,
+    monitor: UUID,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    *,
+    announced: Sequence[Span] = (),
+) -> Availability:
+    """The availability of a monitor in a window, which ends now at the latest. `announced` is maintenance."""
+    return availabilities(conn, [monitor], start, end, now, announced={monitor: announced}).get(monitor, Availability())
+
+
+def availabilities(
+    conn: sa.Connection,
+    monitors: Collection[UUID],
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    *,
+    announced: Mapping[UUID, Sequence[Span]] | None = None,
+) -> dict[UUID, Availability]:
+    """The same of several monitors; those that the store does not know are left out."""
+    spans = {monitor: union(found) for monitor, found in (announced or {}).items()}
+    lines = timelines(conn, monitors, start, min(end, now))
+    return {monitor: summed(with_maintenance(line, spans.get(monitor, ()))) for monitor, line in lines.items()}
 
 
 def daily_availability(
@@ -200,8 +298,8 @@ def timelines(
         some = ordered[begin : begin + CHUNK]
         first, changes = _statuses(conn, some, start, end)
         places = _places(conn, some) if spans else {}
-        for monitor, status in first.items():
-            whole = timeline(status, changes.get(monitor, ()), start, end) if start < end else []
+        for monitor, (status, cause) in first.items():
+            whole = timeline(status, changes.get(monitor, ()), start, end, cause) if start < end else []
             lines[monitor] = without(whole, _blind(places.get(monitor, ()), spans))
     return lines
 
@@ -211,31 +309,34 @@ def _statuses(
     monitors: Sequence[UUID],
     start: datetime,
     end: datetime,
-) -> tuple[dict[UUID, Status], dict[UUID, list[tuple[datetime, Status]]]]:
-    """The status of each monitor when the window begins, and its changes within."""
+) -> tuple[dict[UUID, tuple[Status, str]], dict[UUID, list[Change]]]:
+    """The status of each monitor when the window begins, with its cause, and its changes within."""
     c, first = transition.c, {}
     query = sa.select(monitor_state.c.monitor, monitor_state.c.status, monitor_state.c.since, monitor_state.c.seq)
     for row in conn.execute(query.where(monitor_state.c.monitor.in_(monitors))):
         # What it was before the store knew it, nobody saw. With a transition, that one tells (below).
-        first[row.monitor] = Status(row.status) if row.seq == 0 and row.since <= start else Status.PENDING
+        known_since = row.seq == 0 and row.since <= start
+        first[row.monitor] = (Status(row.status) if known_since else Status.PENDING, _BEFORE)
     last = (
         sa.select(c.monitor, sa.func.max(c.seq).label("seq"))
         .where(c.monitor.in_(monitors), c.since <= start)
         .group_by(c.monitor)
         .subquery()
     )
-    before = sa.select(c.monitor, c.to_status).join(last, (last.c.monitor == c.monitor) & (last.c.seq == c.seq))
-    known = {row.monitor: Status(row.to_status) for row in conn.execute(before)}
-    changes: dict[UUID, list[tuple[datetime, Status]]] = {}
-    within = sa.select(c.monitor, c.since, c.from_status, c.to_status).where(
+    before = sa.select(c.monitor, c.to_status, c.cause).join(
+        last, (last.c.monitor == c.monitor) & (last.c.seq == c.seq)
+    )
+    known = {row.monitor: (Status(row.to_status), row.cause) for row in conn.execute(before)}
+    changes: dict[UUID, list[Change]] = {}
+    within = sa.select(c.monitor, c.since, c.from_status, c.to_status, c.cause).where(
         c.monitor.in_(monitors),
         c.since > start,
         c.since < end,
     )
-    for row in conn.execute(within.order_by(c.monitor, c.seq)):
-        known.setdefault(row.monitor, Status(row.from_status))
-        changes.setdefault(row.monitor, []).append((row.since, Status(row.to_status)))
-    return first | {monitor: status for monitor, status in known.items() if monitor in first}, changes
+    for monitor, since, before_it, after_it, cause in conn.execute(within.order_by(c.monitor, c.seq)):
+        known.setdefault(monitor, (Status(before_it), _BEFORE))
+        changes.setdefault(monitor, []).append((since, Status(after_it), cause))
+    return first | {monitor: found for monitor, found in known.items() if monitor in first}, changes
 
 
 def _places(conn: sa.Connection, monitors: Sequence[UUID]) -> dict[UUID, list[tuple[str, str]]]:
