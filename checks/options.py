@@ -12,13 +12,14 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel, PlainSerializer
 from pydantic.fields import FieldInfo
 
-from checks.spec import SLUG, TAG, WEB_ADDRESS, MonitorSpec, ProbedSpec, SecretMark
+from checks.spec import QUORUM, SLUG, TAG, WEB_ADDRESS, MonitorSpec, ProbedSpec, SecretMark
 from checks.units import format_duration
 
 # What a pattern wants, in words.
 PATTERNS = {
     SLUG: "a-z, 0-9 and single hyphens, as in my-shop",
     TAG: "a-z, 0-9 and _ . : / -, as in prod",
+    QUORUM: "any, all, majority, or a number of locations",
     WEB_ADDRESS: "an address that begins with http:// or https://",
 }
 

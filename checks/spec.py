@@ -30,7 +30,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from checks import expect
-from checks.status import Policy
+from checks.status import Policy, quorum_of
 from checks.units import format_duration, parse_duration
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -38,6 +38,7 @@ REDACTED = "••••••"
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 TAG = r"^[a-z0-9][a-z0-9_.:/-]*$"
 WEB_ADDRESS = r"^https?://[^\s]+$"
+QUORUM = r"^(any|all|majority|[1-9][0-9]?)$"
 
 
 def _seconds(value: object) -> float:
@@ -96,6 +97,12 @@ Payload = Annotated[str, StringConstraints(strip_whitespace=False), AfterValidat
 Slug = Annotated[str, Field(pattern=SLUG, max_length=100)]
 Tag = Annotated[str, Field(pattern=TAG, max_length=50)]
 Location = Annotated[str, Field(pattern=SLUG, max_length=50)]
+Quorum = Annotated[
+    str,
+    AsWritten,
+    Field(pattern=QUORUM, max_length=8),
+    PlainSerializer(lambda word: int(word) if word.isdecimal() else word, return_type=int | str),
+]
 Secret = Annotated[Line, Field(max_length=4096), SecretMark()]
 WebAddress = Annotated[Line, Field(max_length=2000, pattern=WEB_ADDRESS)]
 
@@ -186,8 +193,8 @@ class ProbedSpec(MonitorSpec):
     """Up when the probe fails, down when it succeeds."""
     locations: tuple[Location, ...] = Field(default=("local",), min_length=1, max_length=50)
     """Where it is probed from: names that workers were started with."""
-    quorum: Annotated[int, Field(strict=True, ge=1, le=50)] = 1
-    """How many locations must agree that it is down."""
+    quorum: Quorum = "any"
+    """How many of the locations that vote must agree that it is down."""
 
     @field_validator("expect", "degraded")
     @classmethod
@@ -199,7 +206,7 @@ class ProbedSpec(MonitorSpec):
     def _locations_are_distinct(self) -> Self:
         if len(set(self.locations)) != len(self.locations):
             raise ValueError("locations: each location may stand once")
-        if self.quorum > len(self.locations):
+        if self.quorum.isdecimal() and int(self.quorum) > len(self.locations):
             raise ValueError(f"quorum: {self.quorum} of {len(self.locations)} locations can never agree")
         return self
 
@@ -216,7 +223,7 @@ class ProbedSpec(MonitorSpec):
             successes=self.successes,
             interval=self.interval,
             timeout=self.timeout,
-            quorum=self.quorum,
+            quorum=quorum_of(self.quorum, len(self.locations)),
         )
 
     def places(self) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ class Cause(StrEnum):
 
 
 VOTING = frozenset({Status.UP, Status.DEGRADED, Status.DOWN})
+MAJORITY = 0  # the quorum that grows and shrinks with the locations that vote: more than half of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class Policy:
     successes: int = 2
     interval: float = 60.0
     timeout: float = 0.0
-    quorum: int = 1  # of locations that must agree on down
+    quorum: int = 1  # of locations that must agree on down, or MAJORITY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,17 +165,28 @@ def _vote(state: TargetState, outcome: Outcome, policy: Policy) -> tuple[Status,
             return state.vote, state.vote_since
 
 
+def quorum_of(word: str, locations: int) -> int:
+    """The quorum of a policy that `any`, `all`, `majority` or a number means for so many locations."""
+    words = {"any": 1, "all": locations, "majority": MAJORITY}
+    return words[word] if word in words else int(word)
+
+
+def needed(quorum: int, voting: int) -> int:
+    """How many of the locations that vote must agree on down: those that don't vote lower the quorum."""
+    return voting // 2 + 1 if quorum == MAJORITY else min(quorum, voting)
+
+
 def combine(votes: Iterable[Status], quorum: int) -> Status:
-    """The status that the votes of all locations make. Those that don't vote lower the quorum; none voting is unknown."""
+    """The status that the votes of all locations make; where none votes it is unknown, or pending still."""
     votes = list(votes)
     voting = [vote for vote in votes if vote in VOTING]
     if not voting:
         return Status.UNKNOWN if Status.UNKNOWN in votes else Status.PENDING
-    needed = min(quorum, len(voting))
+    enough = needed(quorum, len(voting))
     down = voting.count(Status.DOWN)
-    if down >= needed:
+    if down >= enough:
         return Status.DOWN
-    return Status.DEGRADED if down + voting.count(Status.DEGRADED) >= needed else Status.UP
+    return Status.DEGRADED if down + voting.count(Status.DEGRADED) >= enough else Status.UP
 
 
 def advance(
@@ -226,11 +238,11 @@ def _since(status: Status, targets: Sequence[TargetState], policy: Policy, cause
     if cause is Cause.CHANGED:
         return None
     voting = sum(1 for target in targets if target.vote in VOTING)
-    needed = min(policy.quorum, voting)
-    others = voting - needed + 1  # so many keep those who say otherwise below the quorum
+    enough = needed(policy.quorum, voting)
+    others = voting - enough + 1  # so many keep those who say otherwise below the quorum
     begun: list[datetime | None] = []
     if status in (Status.DOWN, Status.DEGRADED):
-        begun.append(_reached(targets, {Status.DOWN, status}, needed))
+        begun.append(_reached(targets, {Status.DOWN, status}, enough))
     if status in (Status.UP, Status.DEGRADED):
         begun.append(_reached(targets, {Status.UP, status}, others))
     if status is Status.UNKNOWN or cause is Cause.SILENCE:

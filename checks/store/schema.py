@@ -64,7 +64,7 @@ monitor_state = sa.Table(
     _column("name", sa.String(200)),
     _column("kind", sa.String(32)),
     _column("revision", sa.Integer),
-    _column("quorum", sa.Integer, default=1),  # locations that must agree on down
+    _column("quorum", sa.Integer, default=1),  # checks.status.Policy.quorum
     _column("status", sa.String(16)),
     _column("since", Instant),
     _column("seq", sa.Integer, default=0),
@@ -133,6 +133,7 @@ target = sa.Table(
 sa.Index("ix_target_due", target.c.location, target.c.next_due_at)
 sa.Index("ix_target_judge", target.c.judge_at)
 
+# On PostgreSQL divided by days (checks.store.partitions), and the number, which nobody asks for, is no key there.
 result = sa.Table(
     "result",
     metadata,
@@ -148,6 +149,7 @@ result = sa.Table(
     ),
     _column("failure", Json, nullable=True),
     _column("evidence", Json, nullable=True),
+    postgresql_partition_by="RANGE (started_at)",
 )
 sa.Index("ix_result_target_started", result.c.target_id, result.c.started_at)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from checks.options import Option, Value, options
 from checks.probes import KINDS, parse_spec, spec_class
 from checks.spec import REDACTED, MonitorSpec, ProbedSpec, dump, redact, seal, secret_options, slugify, unseal
+from checks.status import MAJORITY
 from tests.factories import make_spec
 
 plain_text = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=30).map(str.strip)
@@ -33,7 +34,7 @@ MEANINGFUL: dict[str, st.SearchStrategy[Any]] = {
     ),
     "tags": st.lists(st.from_regex(r"[a-z0-9][a-z0-9_.:/-]{0,9}", fullmatch=True), max_size=4),
     "locations": st.lists(st.sampled_from(["local", "eu-west", "us"]), min_size=1, unique=True),
-    "quorum": st.just(1),
+    "quorum": st.sampled_from([1, "1", "any", "all", "majority"]),
     "username": st.text("abc é", max_size=9).map(str.strip),
     "proxy": st.sampled_from(["http://10.0.0.1:3128", "socks5://eve:s3cret@[::1]:1080"]),
     "resolver": st.sampled_from(["10.0.0.53", "tls://dns.example", "https://dns.example/dns-query"]),
@@ -188,6 +189,8 @@ def test_a_name_of_which_no_slug_can_be_made_needs_one() -> None:
         ({"intervall": "5s"}, "Extra inputs"),
         ({"locations": ["local", "local"]}, "each location may stand once"),
         ({"locations": ["a", "b"], "quorum": 3}, "3 of 2 locations can never agree"),
+        ({"quorum": 0}, "pattern"),
+        ({"quorum": "most"}, "pattern"),
         ({"locations": []}, "at least 1 item"),
         ({"expect": ["statsu == 200"]}, "did you mean status"),
         ({"degraded": ["latency < 5"]}, "expected a duration"),
@@ -208,6 +211,16 @@ def test_an_unknown_kind_is_refused_with_the_nearest() -> None:
 def test_the_policy_is_what_the_options_say() -> None:
     policy = make_spec(failures=5, successes=4, interval="90s", timeout="7s", locations=["a", "b"], quorum=2).policy()
     assert (policy.failures, policy.successes, policy.interval, policy.timeout, policy.quorum) == (5, 4, 90.0, 7.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("written", "quorum"), [("any", 1), ("all", 3), ("majority", MAJORITY), ("2", 2), (3, 3), (None, 1)]
+)
+def test_a_quorum_is_a_word_or_a_number_of_locations(written: Any, quorum: int) -> None:
+    options_ = {} if written is None else {"quorum": written}
+    spec = make_spec(locations=["a", "b", "c"], **options_)
+    assert spec.policy().quorum == quorum
+    assert dump(spec).get("quorum") == {"any": None, None: None, "2": 2}.get(written, written)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.result import Outcome
-from checks.status import Cause, MonitorState, Policy, Status, TargetState, Transition, advance, combine, move, observe
+from checks.status import (
+    MAJORITY,
+    Cause,
+    MonitorState,
+    Policy,
+    Status,
+    TargetState,
+    Transition,
+    advance,
+    combine,
+    move,
+    observe,
+)
 from tests.factories import NOON, at
 
 UP, DEGRADED, DOWN, UNKNOWN = Outcome.UP, Outcome.DEGRADED, Outcome.DOWN, Outcome.UNKNOWN
@@ -203,6 +215,13 @@ S = Status
         ([S.DEGRADED, S.UP], 2, S.UP),
         ([S.DOWN, S.DEGRADED, S.UP], 2, S.DEGRADED),
         ([S.DOWN, S.DEGRADED, S.UP], 3, S.UP),
+        ([S.DOWN], MAJORITY, S.DOWN),
+        ([S.DOWN, S.UP], MAJORITY, S.UP),
+        ([S.DOWN, S.DOWN, S.UP], MAJORITY, S.DOWN),
+        ([S.DOWN, S.DOWN, S.UP, S.UP], MAJORITY, S.UP),
+        ([S.DOWN, S.DOWN, S.UP, S.UP, S.UNKNOWN], MAJORITY, S.UP),
+        ([S.DOWN, S.DOWN, S.UP, S.UNKNOWN, S.UNKNOWN], MAJORITY, S.DOWN),
+        ([S.DOWN, S.UNKNOWN, S.UNKNOWN], MAJORITY, S.DOWN),
     ],
 )
 def test_votes_make_a_status_by_their_quorum(votes: list[Status], quorum: int, status: Status) -> None:
@@ -212,12 +231,12 @@ def test_votes_make_a_status_by_their_quorum(votes: list[Status], quorum: int, s
 votes_ = st.lists(st.sampled_from([S.PENDING, S.UP, S.DEGRADED, S.DOWN, S.UNKNOWN]), max_size=6)
 
 
-@given(votes_, st.integers(1, 6), st.randoms(use_true_random=False))
+@given(votes_, st.integers(0, 6), st.randoms(use_true_random=False))
 def test_the_order_of_locations_does_not_matter(votes: list[Status], quorum: int, random) -> None:
     assert combine(random.sample(votes, len(votes)), quorum) is combine(votes, quorum)
 
 
-@given(votes_, st.integers(1, 6), st.data())
+@given(votes_, st.integers(0, 6), st.data())
 def test_one_more_location_that_sees_an_outage_never_makes_things_look_better(votes, quorum: int, data) -> None:
     order = [S.UP, S.DEGRADED, S.DOWN]
     voting = [index for index, vote in enumerate(votes) if vote in order]
@@ -228,7 +247,7 @@ def test_one_more_location_that_sees_an_outage_never_makes_things_look_better(vo
     assert order.index(combine(worse, quorum)) >= order.index(combine(votes, quorum))
 
 
-@given(votes_, st.integers(1, 6))
+@given(votes_, st.integers(0, 6))
 def test_a_location_that_does_not_vote_lowers_the_quorum_and_decides_nothing(votes: list[Status], quorum: int) -> None:
     voting = [vote for vote in votes if vote in (S.UP, S.DEGRADED, S.DOWN)]
     if voting:
@@ -281,6 +300,7 @@ def test_with_a_quorum_it_is_degraded_since_the_last_location_that_it_needed_wha
         # A location that falls silent leaves the vote when it does.
         (S.DOWN, [(S.UP, -900), (S.UNKNOWN, 50)], 1, Cause.SILENCE, (S.UP, 50)),
         (S.UP, [(S.DOWN, -900), (S.UNKNOWN, 50)], 2, Cause.SILENCE, (S.DOWN, 50)),
+        (S.UP, [(S.DOWN, -900), (S.UNKNOWN, 50), (S.UP, -900), (S.DOWN, 50)], MAJORITY, Cause.PROBE, (S.DOWN, 50)),
         # Another configuration is not what was before.
         (S.DOWN, [(S.UP, -900)], 1, Cause.CHANGED, (S.UP, 60)),
         (S.UP, [(S.DOWN, -900), (S.UP, -900)], 1, Cause.CHANGED, (S.DOWN, 60)),

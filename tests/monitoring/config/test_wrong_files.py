@@ -108,6 +108,7 @@ WRONG: dict[str, str] = {
     f"{HTTP}locations: []\n": "5:16: monitors[0].locations: expected 1 to 50 items, and this has 0; found a list",
     f"{HTTP}locations: [a, a]\n": "5:16: monitors[0].locations: each location may stand once",
     f"{HTTP}quorum: 2\n": "5:13: monitors[0].quorum: 2 of 1 locations can never agree",
+    f"{HTTP}quorum: most\n": "5:13: monitors[0].quorum: expected any, all, majority, or a number of locations; found 'most'",
     f"{HTTP}expect: status == 200\n": f"5:13: monitors[0].expect: {A_LIST}; found 'status == 200'",
     f"{HTTP}expect: [statsu == 200]\n": "5:14: monitors[0].expect[0]: unknown subject 'statsu'; did you mean status?; "
     "in 'statsu == 200'",
