@@ -74,7 +74,7 @@ class Mongo:
             name = next(iter(command))
             if name == "hello":
                 answer = {**self.role, "maxWireVersion": 27, "ok": 1.0}
-                if "saslSupportedMechs" in command:
+                if "saslSupportedMechs" in command and "saslSupportedMechs" not in self.role:
                     answer["saslSupportedMechs"] = [self.mechanism]
             elif name in ("saslStart", "saslContinue"):
                 answer = login.step(bytes(command["payload"]))

@@ -53,7 +53,8 @@ class MongoSession:
 
     async def log_in(self, greeting: Document, username: str, password: str, source: str) -> None:
         """Prove that we are that user. Raises ProbeFailure."""
-        mechanisms = greeting.get("saslSupportedMechs") or ["SCRAM-SHA-256"]
+        offered = greeting.get("saslSupportedMechs") or ["SCRAM-SHA-256"]
+        mechanisms = offered if isinstance(offered, list) else []
         if "SCRAM-SHA-256" in mechanisms:
             mechanism, scram = "SCRAM-SHA-256", Scram("sha256", username, prepared(password), least=4096)
         elif "SCRAM-SHA-1" in mechanisms:
@@ -61,7 +62,7 @@ class MongoSession:
             mechanism, scram = "SCRAM-SHA-1", Scram("sha1", username, digest, least=4096)
         else:
             raise self.wire.failure(
-                Reason.AUTHENTICATION, f"the server offers {printable(str(mechanisms))} only; we speak SCRAM"
+                Reason.AUTHENTICATION, f"the server offers {printable(str(offered))} only; we speak SCRAM"
             )
         start = {"saslStart": 1, "mechanism": mechanism, "options": {"skipEmptyExchange": True}}
         try:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import aiomysql
+from cryptography.exceptions import UnsupportedAlgorithm
 from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.err import MySQLError
 from pymysql.protocol import MysqlPacket
@@ -31,7 +32,10 @@ _PLUGINS = (b"mysql_native_password", b"caching_sha2_password", b"sha256_passwor
 _SPOKEN = b", ".join(_PLUGINS).decode()
 _WRONG_LOGIN = (1044, 1045, 1698, 2059, 3118, 4151)  # no right to the database, wrong password, plugin, locked
 _OF_THE_LIBRARY, _OF_NEW_SERVERS = 2000, 3000  # numbers of errors between these are the library's own
-_NONSENSE = (ValueError, LookupError, ArithmeticError, AssertionError, AttributeError, TypeError, struct.error)
+_NONSENSE = (
+    *(ValueError, LookupError, ArithmeticError, AssertionError, AttributeError, TypeError, struct.error),
+    UnsupportedAlgorithm,  # of the public key that a password would be told by
+)
 
 
 class _Pen:

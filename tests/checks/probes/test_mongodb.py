@@ -101,6 +101,14 @@ def test_a_refused_login_has_its_name(options, server, words):
     assert PASSWORD not in repr(result)
 
 
+@pytest.mark.parametrize("offered", [7, "SCRAM-SHA-256", b"PLAIN", {"SCRAM-SHA-256": 1}])
+def test_mechanisms_that_are_no_list_are_no_offer(offered):
+    server = Mongo(login=True, role={"saslSupportedMechs": offered})
+    result = asked(server=server, username=USER, password=PASSWORD)
+    assert result.failure.reason is Reason.AUTHENTICATION
+    assert "only; we speak SCRAM" in result.failure.message
+
+
 def test_a_refused_command_is_told_in_the_servers_words():
     result = asked('{"top": 1}')
     assert result.failure.reason is Reason.REJECTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 
@@ -149,6 +150,28 @@ def new_login(*, known):
         visit.wait_for_end()
 
     return behave
+
+
+def test_a_public_key_of_an_unknown_sort_is_no_exception():
+    der = bytearray(
+        rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        .public_key()
+        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    )
+    der[der.index(bytes.fromhex("2a864886f70d010101")) + 8] = 99  # of PKCS #1, in which nothing has this number
+    pem = b"-----BEGIN PUBLIC KEY-----\n" + base64.encodebytes(der) + b"-----END PUBLIC KEY-----\n"
+
+    def behave(visit):
+        visit.send(mariadb.greeting(plugin=b"caching_sha2_password"))
+        visit.sock.recv(4096)
+        visit.send(mariadb.packet(2, b"\1\4"))
+        visit.sock.recv(4096)
+        visit.send(mariadb.packet(4, b"\1" + pem))
+        visit.wait_for_end()
+
+    with Target(behave) as target:
+        result = probe_once(kind="mysql", address=target.address, username="mona", password=PASSWORD, tls="off")
+    assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.PROTOCOL)
 
 
 @pytest.mark.parametrize("known", [True, False])
