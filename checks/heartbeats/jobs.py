@@ -20,20 +20,14 @@ from checks.heartbeats.runs import Heard
 from checks.probes import parse_spec
 from checks.probes.heartbeat import HeartbeatSpec
 from checks.result import Failure
-from checks.store import bulk
+from checks.store import bulk, driver
 from checks.store.schema import open_run, ping_code, target
 from checks.store.states import CHUNK, state_from
 
 logger = logging.getLogger(__name__)
 
-# What is read of a job, and what is written of it, with the types of the columns on PostgreSQL.
-_READ = (
-    *("id", "monitor", "location", "revision", "active"),
-    *("vote", "vote_since", "last_outcome", "last_result_at"),
-    *("serving_run", "serving_since", "healthy_run", "healthy_since"),
-    *("last_failure", "deadline_at", "expected_at", "judge_at", "counted_from", "last_ping_at", "last_duration_ns"),
-    *("open_runs", "progress", "progress_run", "ping_allowance", "ping_allowance_at"),
-)
+# What is written of a job, with the types of the columns on PostgreSQL; the same is read, after whose it is.
+_WHOSE = ("monitor", "location", "revision", "active")
 _WRITTEN = (
     ("id", "bigint"),
     ("vote", "text"),
@@ -58,8 +52,9 @@ _WRITTEN = (
     ("ping_allowance", "float8"),
     ("ping_allowance_at", "bigint"),
 )
-_COLUMNS = ", ".join(f"target.{name}" for name in _READ)
-_MOST_SPECS = 20_000
+_COLUMNS = ", ".join(f"target.{name}" for name in (*_WHOSE, *(name for name, _ in _WRITTEN)))
+_OPEN_RUNS = len(_WHOSE) + [name for name, _ in _WRITTEN].index("open_runs")
+_MOST_KNOWN = 20_000
 _USED_EVERY = timedelta(minutes=1)
 
 # Which rows: those of codes that are heard, or of monitors. The values come as one array.
@@ -89,6 +84,9 @@ class Job:
 
 
 _Specs = dict[tuple[int, int], HeartbeatSpec | None]  # by target and revision
+_Known = dict[
+    int, tuple[tuple[Any, ...], UUID, Heard, datetime | None]
+]  # by target: what was written of it, and as what
 
 
 def jobs_of_codes(conn: sa.Connection, codes: Collection[UUID], now: datetime) -> dict[UUID, Job]:
@@ -98,10 +96,10 @@ def jobs_of_codes(conn: sa.Connection, codes: Collection[UUID], now: datetime) -
     used = [(_uuid(row[0]).hex, to_micros(now)) for row in rows if row[1] is None or row[1] < due]
     if used:
         bulk.update(conn, "ping_code", (("code", "uuid"), ("last_used_at", "bigint")), used)
-    jobs = {
-        job.monitor: job for job in _jobs(conn, [row[2:] for row in rows])
-    }  # a replaced code is one of the same job
-    return {_uuid(row[0]): jobs[_uuid(row[3])] for row in rows}
+    jobs = {job.target_id: job for job in _jobs(conn, [row[2:] for row in rows])}
+    asked: Mapping[Any, UUID] = {code.hex: code for code in codes} if conn.dialect.name == "sqlite" else {}
+    # A replaced code is one of the same job.
+    return {asked.get(row[0]) or _uuid(row[0]): jobs[row[2 + len(_WHOSE)]] for row in rows}
 
 
 def lock_jobs(conn: sa.Connection, codes: Collection[UUID], monitors: Collection[UUID]) -> None:
@@ -119,7 +117,7 @@ def jobs_of_monitors(conn: sa.Connection, monitors: Collection[UUID], due: datet
     return _jobs(conn, _rows(conn, "", _BY_MONITOR + _DUE, monitors, to_micros(due)))
 
 
-def _rows(conn: sa.Connection, more: str, which: str, among: Collection[UUID], *values: int) -> list[Sequence[Any]]:
+def _rows(conn: sa.Connection, more: str, which: str, among: Collection[UUID], *values: int) -> list[tuple[Any, ...]]:
     """Rows of targets in the order of their numbers, their values as they lie in the store."""
     if not among:
         return []
@@ -128,7 +126,7 @@ def _rows(conn: sa.Connection, more: str, which: str, among: Collection[UUID], *
     array = json.dumps([each.hex for each in among]) if sqlite else "{" + ",".join(each.hex for each in among) + "}"
     statement = f"SELECT {more}{_COLUMNS} {which} ORDER BY target.id".format(among=chosen, mark="?" if sqlite else "%s")
     lock = "" if sqlite else " FOR UPDATE OF target"
-    return list(conn.exec_driver_sql(statement + lock, (array, *values)))
+    return driver.select(conn, statement + lock, (array, *values))
 
 
 def _uuid(value: Any) -> UUID:
@@ -139,24 +137,51 @@ def _instant(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
-def _jobs(conn: sa.Connection, rows: Sequence[Sequence[Any]]) -> list[Job]:
+def _jobs(conn: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Job]:
     specs = _specs_of(conn, rows)
-    runs = _open_runs(conn, {_uuid(row[1]) for row in rows if row[20]})
-    return [_job(row, specs[row[0], row[3]], runs) for row in rows]
+    runs = _open_runs(conn, {_uuid(row[0]) for row in rows if row[_OPEN_RUNS]})
+    known: _Known = conn.info.setdefault("heartbeat_jobs", {})
+    jobs = []
+    for row in rows:
+        (_, location, revision, active), written = row[: len(_WHOSE)], row[len(_WHOSE) :]
+        spec = specs[written[0], revision]
+        last = known.get(written[0])
+        # Where what lies there is what we wrote, it need not be read again. Runs that are open lie elsewhere.
+        if last is not None and last[0] == written and not row[_OPEN_RUNS]:
+            _, monitor, heard, allowance_at = last
+        else:
+            monitor, heard, allowance_at = (
+                _uuid(row[0]),
+                _heard(written, runs.get(_uuid(row[0]), {})),
+                _instant(written[-1]),
+            )
+        jobs.append(
+            Job(
+                target_id=written[0],
+                monitor=monitor,
+                location=location,
+                active=bool(active),
+                spec=spec,
+                before=heard,
+                heard=heard,
+                allowance=written[-2],
+                allowance_at=allowance_at,
+            )
+        )
+    return jobs
 
 
-def _job(row: Sequence[Any], spec: HeartbeatSpec | None, runs: Mapping[UUID, Mapping[UUID, datetime]]) -> Job:
-    target_id, monitor, location, _, active, *rest = row
-    failure, deadline_at, expected_at, judge_at, counted_from, last_ping_at, duration_ns, *rest = (*rest[8:], *rest[:8])
-    _, progress, progress_run, allowance, allowance_at, *state = rest
+def _heard(written: Sequence[Any], runs: Mapping[UUID, datetime]) -> Heard:
+    """What is known of a job, of the values of the columns that are written."""
+    failure, deadline_at, expected_at, judge_at, counted_from, last_ping_at, _, duration_ns, _, *rest = written[9:]
+    progress, progress_run, _, _ = rest
     if isinstance(failure, str):  # as SQLite keeps it
         failure = json.loads(failure)
-    uuid = _uuid(monitor)
-    heard = Heard(
-        state=state_from(state),
+    return Heard(
+        state=state_from(written[1:9]),
         last_ping_at=_instant(last_ping_at),
         counted_from=_instant(counted_from),
-        open=runs.get(uuid, {}),
+        open=runs,
         duration_ns=duration_ns,
         expected_at=_instant(expected_at),
         deadline_at=_instant(deadline_at),
@@ -165,25 +190,14 @@ def _job(row: Sequence[Any], spec: HeartbeatSpec | None, runs: Mapping[UUID, Map
         progress=progress,
         progress_run=progress_run,
     )
-    return Job(
-        target_id=target_id,
-        monitor=uuid,
-        location=location,
-        active=bool(active),
-        spec=spec,
-        before=heard,
-        heard=heard,
-        allowance=allowance,
-        allowance_at=_instant(allowance_at),
-    )
 
 
 def _specs_of(conn: sa.Connection, rows: Sequence[Sequence[Any]]) -> _Specs:
     """The specification of each row, read once a revision and connection."""
     specs: _Specs = conn.info.setdefault("heartbeat_specs", {})
-    if len(specs) + len(rows) > _MOST_SPECS:
+    if len(specs) + len(rows) > _MOST_KNOWN:
         specs.clear()
-    unknown = sorted({row[0] for row in rows if (row[0], row[3]) not in specs})
+    unknown = sorted({row[4] for row in rows if (row[4], row[2]) not in specs})
     for begin in range(0, len(unknown), CHUNK):
         query = sa.select(target.c.id, target.c.revision, target.c.spec)
         for row in conn.execute(query.where(target.c.id.in_(unknown[begin : begin + CHUNK]))):
@@ -216,10 +230,15 @@ def write_jobs(conn: sa.Connection, jobs: Iterable[Job]) -> None:
     jobs = sorted(jobs, key=lambda job: job.target_id)
     if not jobs:
         return
-    bulk.update(conn, "target", _WRITTEN, [_values(job) for job in jobs])
+    rows = [_values(job) for job in jobs]
+    bulk.update(conn, "target", _WRITTEN, rows)
     _write_open_runs(conn, jobs)
-    for job in jobs:
+    known: _Known = conn.info.setdefault("heartbeat_jobs", {})
+    if len(known) + len(jobs) > _MOST_KNOWN:
+        known.clear()
+    for job, row in zip(jobs, rows, strict=True):
         job.before = job.heard
+        known[job.target_id] = row, job.monitor, job.heard, job.allowance_at
 
 
 def _values(job: Job) -> tuple[Any, ...]:

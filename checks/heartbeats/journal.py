@@ -28,6 +28,7 @@ from checks.store.writer import Written
 
 logger = logging.getLogger(__name__)
 
+ANSWER_WITHIN = 25.0  # seconds: a little longer than a writer waits for a SQLite file
 MOST_WAITING = 20_000  # pings; more are refused at once
 LARGEST_BATCH = 1000
 CLOSE_WITHIN = 5.0  # seconds
@@ -115,14 +116,18 @@ class Journal:
         self._watchdog.rest("loop")
 
     async def store(self, ping: Ping) -> Verdict:
-        """What became of a ping; a stored one is on disk. Raises NotStored."""
+        """What became of a ping; a stored one is on disk. Raises NotStored, at the latest after `ANSWER_WITHIN`."""
         if self._thread is None or self._queue.qsize() >= MOST_WAITING:
             raise NotStored
         self._moved_at = clock.monotonic()  # before its own ping is judged, a loop that hung is known to move again
         loop = asyncio.get_running_loop()
         waiting = _Waiting(ping, loop.create_future(), loop)
         self._queue.put(waiting)
-        return await waiting.answer
+        expiry = loop.call_later(ANSWER_WITHIN, _settle, ((waiting.answer, None),))
+        try:
+            return await waiting.answer
+        finally:
+            expiry.cancel()
 
     # On the thread.
 

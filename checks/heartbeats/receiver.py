@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from checks import clock
-from checks.heartbeats.journal import Journal, NotStored
+from checks.heartbeats.journal import ANSWER_WITHIN, Journal, NotStored
 from checks.heartbeats.limits import Limits
 from checks.heartbeats.request import METHODS, Headers, Refused, Request, numbers_of, read
 from checks.heartbeats.runs import Named, Ping, Verdict
@@ -22,7 +22,6 @@ from checks.heartbeats.runs import Named, Ping, Verdict
 BODY_KEPT = 10_000  # bytes
 BODY_READ = 1 << 20  # bytes; what is longer is refused
 BODY_WITHIN = 10.0  # seconds
-ANSWER_WITHIN = 25.0  # seconds: a little longer than a writer waits for a SQLite file
 RETRY_AFTER = 5  # seconds
 
 Scope = MutableMapping[str, Any]
@@ -74,8 +73,7 @@ class PingReceiver:
         except Refused as refused:
             await _answer(send, scope, refused.status, str(refused), refused.headers)
         else:
-            status, sentence = (201, "Created") if made else (200, "OK")
-            await _answer(send, scope, status, sentence, [(b"ping-body-limit", str(BODY_KEPT).encode())])
+            await _answer(send, scope, *((201, "Created") if made else (200, "OK")), _BODY_LIMIT)
 
     async def _take(self, request: Request, scope: Scope, receive: Receive) -> bool:
         """Take one ping; whether its monitor was made for it. Raises Refused."""
@@ -114,9 +112,8 @@ class PingReceiver:
 
     async def _store(self, ping: Ping) -> Verdict:
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                return await self._journal.store(ping)
-        except (NotStored, TimeoutError):
+            return await self._journal.store(ping)
+        except NotStored:
             raise _again() from None
 
     @staticmethod
@@ -181,12 +178,16 @@ def _again() -> Refused:
     return Refused(503, "the ping could not be stored; send it again", again)
 
 
+_BODY_LIMIT = ((b"ping-body-limit", str(BODY_KEPT).encode()),)
 _CLOSE = ((b"connection", b"close"),)
 _CROSS_ORIGIN = ((b"access-control-allow-methods", METHODS.encode()), (b"access-control-max-age", b"86400"))
 
 
 def _header(scope: Scope, name: bytes) -> bytes:
-    return next((bytes(value) for key, value in scope["headers"] if key == name), b"")
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return b""
 
 
 async def _answer(send: Send, scope: Scope, status: int, sentence: str, headers: Headers) -> None:

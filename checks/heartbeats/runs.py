@@ -111,6 +111,11 @@ class Deadlines:
     down_at: datetime | None = None
     overrun: tuple[datetime, datetime] | None = None  # the run, by its start, that must end, and until when
 
+    @property
+    def judge_at(self) -> datetime | None:
+        """When silence says something next: nobody is late after being down."""
+        return self.late_at or self.down_at
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -155,18 +160,22 @@ def hear(heard: Heard, ping: Ping, spec: HeartbeatSpec, history: History) -> tup
     report = Report(action=action, duration_ns=duration, failure=failure)
     if _is_overtaken(heard, ping):
         return replace(heard, open=remaining), report
+    counted_from = _counted_from(heard, ping)
+    due = _deadlines(counted_from, remaining, spec)
     ended = Heard(
         # What was silent until now was silent: only the times of the job itself are set right by its own clock.
         state=observe(heard.state, outcome, ping.received_at, spec.policy()),
         last_ping_at=at,
-        counted_from=_counted_from(heard, ping),
+        counted_from=counted_from,
         open=remaining,
         duration_ns=heard.duration_ns if duration is None else duration,
+        expected_at=due.expected_at,
+        deadline_at=due.down_at,
+        judge_at=due.judge_at,
         failure=failure,
         progress=progress,
         progress_run=progress_run,
     )
-    ended = with_deadlines(ended, spec)
     if heard.state.vote is Status.DOWN and ping.sent_at is not None and _is_past(ended.deadline_at, ping.received_at):
         # It was silent again since then: up would last until the next look of the sweep.
         ended = replace(ended, state=heard.state, failure=heard.failure)
@@ -214,6 +223,8 @@ def _begin(heard: Heard, ping: Ping, spec: HeartbeatSpec) -> Heard:
 
 def _alive(heard: Heard, spec: HeartbeatSpec, now: datetime) -> Mapping[UUID, datetime]:
     """The open runs, without those whose end nobody will report any more."""
+    if not heard.open:
+        return heard.open
     longest = max(LONGEST_RUN, timedelta(seconds=2 * (spec.max_run or 0)))
     return {run: start for run, start in heard.open.items() if now - start <= longest}
 
@@ -285,8 +296,7 @@ def _facts(ping: Ping, spec: HeartbeatSpec, duration_ns: int | None, history: Hi
 def with_deadlines(heard: Heard, spec: HeartbeatSpec) -> Heard:
     """What is known, with the instants that follow from it."""
     due = deadlines(heard, spec)
-    judge_at = min((at for at in (due.late_at, due.down_at) if at is not None), default=None)
-    return replace(heard, expected_at=due.expected_at, deadline_at=due.down_at, judge_at=judge_at)
+    return replace(heard, expected_at=due.expected_at, deadline_at=due.down_at, judge_at=due.judge_at)
 
 
 def _expected(since: datetime, spec: HeartbeatSpec) -> datetime:
@@ -308,13 +318,15 @@ def deadlines(heard: Heard, spec: HeartbeatSpec) -> Deadlines:
     A run that is open is not late. With `max_run` it has that long to end, and the next one its own time to start,
     whichever passes first; without, the end of a run is what the schedule waits for.
     """
-    if heard.counted_from is None:
-        return Deadlines()
-    expected = _expected(heard.counted_from, spec)
+    return Deadlines() if heard.counted_from is None else _deadlines(heard.counted_from, heard.open, spec)
+
+
+def _deadlines(counted_from: datetime, runs: Mapping[UUID, datetime], spec: HeartbeatSpec) -> Deadlines:
+    expected = _expected(counted_from, spec)
     grace = timedelta(seconds=spec.grace)
     allowed = None if spec.max_run is None else timedelta(seconds=spec.max_run)
     # A run whose time was up before something newer was heard was judged then.
-    starts = [start for start in heard.open.values() if allowed is None or start + allowed > heard.counted_from]
+    starts = [start for start in runs.values() if allowed is None or start + allowed > counted_from]
     if not starts:
         late = expected + min(LATE_AFTER, grace / 2)
         return Deadlines(expected_at=expected, late_at=late, down_at=expected + grace)

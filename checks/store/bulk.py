@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from checks.clock import to_micros
 from checks.result import PHASES, Outcome
 from checks.status import TargetState
+from checks.store import driver
 from checks.store.claims import Finished
 from checks.store.periods import HOUR, LENGTH, first_ready, start_of
 
@@ -160,7 +161,8 @@ def _update_targets(conn: sa.Connection, rows: Sequence[Row]) -> None:
         changes = ", ".join(
             f"{name} = {'skipped_slots + ' if name == 'skipped_slots' else ''}?" for name, _ in _TARGET[1:]
         )
-        conn.exec_driver_sql(
+        driver.execute_many(
+            conn,
             f"UPDATE target SET {changes}, leased_until = NULL, leased_by = NULL WHERE id = ?",  # noqa: S608 - our names
             [(*row[1:], row[0]) for row in rows],
         )
@@ -168,7 +170,8 @@ def _update_targets(conn: sa.Connection, rows: Sequence[Row]) -> None:
     changes = ", ".join(
         f"{name} = {'target.skipped_slots + ' if name == 'skipped_slots' else ''}new.{name}" for name, _ in _TARGET[1:]
     )
-    conn.exec_driver_sql(
+    driver.execute(
+        conn,
         f"UPDATE target SET {changes}, leased_until = NULL, leased_by = NULL"  # noqa: S608 - our names
         f" FROM {_unnested(_TARGET)} AS new ({_names(_TARGET)}) WHERE target.id = new.id",
         _arrays(rows),
@@ -180,11 +183,12 @@ def update(conn: sa.Connection, table: str, columns: Columns, rows: Sequence[Row
     if conn.dialect.name == "sqlite":
         changes = ", ".join(f"{name} = ?" for name, _ in columns[1:])
         statement = f"UPDATE {table} SET {changes} WHERE {columns[0][0]} = ?"  # noqa: S608 - our names
-        conn.exec_driver_sql(statement, [(*row[1:], row[0]) for row in rows])
+        driver.execute_many(conn, statement, [(*row[1:], row[0]) for row in rows])
         return
     changes = ", ".join(f"{name} = new.{name}" for name, _ in columns[1:])
     key = columns[0][0]
-    conn.exec_driver_sql(
+    driver.execute(
+        conn,
         f"UPDATE {table} SET {changes} FROM {_unnested(columns)} AS new ({_names(columns)})"  # noqa: S608 - our names
         f" WHERE {table}.{key} = new.{key}",
         _arrays(rows),
@@ -196,9 +200,11 @@ def insert(conn: sa.Connection, table: str, columns: Columns, rows: Sequence[Row
     names = _names(columns)
     if conn.dialect.name == "sqlite":
         marks = ", ".join("?" for _ in columns)
-        conn.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks}) {conflict}", list(rows))  # noqa: S608
+        statement = f"INSERT INTO {table} ({names}) VALUES ({marks}) {conflict}"  # noqa: S608 - our names
+        driver.execute_many(conn, statement, rows)
         return
-    conn.exec_driver_sql(
+    driver.execute(
+        conn,
         f"INSERT INTO {table} ({names}) SELECT * FROM {_unnested(columns)} {conflict}",  # noqa: S608 - our names
         _arrays(rows),
     )

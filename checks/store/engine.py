@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from checks import clock
-from checks.store import schema
+from checks.store import driver, schema
 
 SCHEMA = "measurements"  # on PostgreSQL everything of the store lives there, beside Django's tables
 BUSY_TIMEOUT = 20.0  # seconds that a writer waits for the other writers of a SQLite file
@@ -98,7 +98,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 def _begin_sqlite(conn: sa.Connection) -> None:
     """A transaction that will write takes its lock at once: one that upgrades later fails instead of waiting."""
     reading = conn.get_execution_options().get("reading", False)
-    conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    driver.execute(conn, "BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _open_postgresql(url: sa.URL) -> sa.Engine:
