@@ -9,16 +9,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from checks import clock, sight, silence
+from checks import clock, isolation, sight, silence
 from checks.chores import Chores
 from checks.heartbeats.sweep import overdue, sweep
 from checks.lane import Lane
 from checks.recorder import stale_before, troubles_of_workers
 from checks.schedule import next_slot
-from checks.store import outbox, retention, rollup, writer
+from checks.store import outbox, retention, rollup
 from checks.store.engine import measure_offset, reading
 from checks.store.schema import target
 from checks.store.states import CHUNK, lock_targets
+from checks.store.troubles import clear_trouble
 
 BETWEEN_STEPS = 0.01  # seconds in which others may write
 MOST_STEPS = 200  # of one chore in a row
@@ -43,10 +44,12 @@ def add_housekeeping(chores: Chores, lane: Lane, engine: sa.Engine, *, location:
 
     every(1, "sweep", sweep_deadlines)
     every(5, "silence", lambda engine, now: silence.judge(engine, now, clock.monotonic() - began))
+    every(5, "isolation", lambda engine, now: isolation.judge(engine, now, location))
     every(5, "roll-up", rollup.roll_up)
     every(10, "clock", keep_time)
     every(15, "troubles", clear_stale_troubles)
     every(30, "retention", retention.prune)
+    every(60, "partitions", retention.keep_partitions)
     every(60, "due-times", lambda engine, now: pull_back(engine, now, location, lease))
     every(3600, "signs", tidy_signs)
 
@@ -77,7 +80,7 @@ def clear_stale_troubles(engine: sa.Engine, now: datetime) -> bool:
     if stale:
         with engine.begin() as conn:
             for what in stale:
-                writer.clear_trouble(conn, what)
+                clear_trouble(conn, what)
     return False
 
 

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from checks import clock
 from checks.histogram import Histogram
+from checks.store.ages import ages
 from checks.store.availability import Span, summed, timelines
 from checks.store.periods import DAY, HOUR, LENGTH, start_of
-from checks.store.retention import HOURS, RESULTS
 from checks.store.rollup import TOTAL
 from checks.store.schema import dirty_period, monitor_state, result, rollup, target
 from checks.store.states import CHUNK
@@ -108,7 +108,7 @@ def cut(start: datetime, end: datetime, now: datetime, dirty: set[tuple[str, dat
     while day < end:
         after = day + _A_DAY
         whole = start <= day and after <= end
-        hours_gone = after < now - HOURS
+        hours_gone = after < now - ages().hours
         if hours_gone:
             if start <= day:
                 _extend(pieces.days, (day, after))
@@ -124,7 +124,7 @@ def _cut_day(pieces: Pieces, start: datetime, end: datetime, now: datetime, dirt
     hour = start_of(HOUR, start)
     while hour < end:
         after = hour + _AN_HOUR
-        if after < now - RESULTS and (HOUR, hour) not in dirty:
+        if after < now - ages().results and (HOUR, hour) not in dirty:
             if start <= hour:
                 _extend(pieces.hours, (hour, after))
         elif start <= hour and after <= end and (HOUR, hour) not in dirty:

@@ -355,7 +355,7 @@ def prune_tombstones(conn: sa.Connection, now: datetime) -> int:
     c = monitor_state.c
     old = (
         sa.select(c.monitor)
-        .where(c.removed == "deleted", c.removed_at <= now - TOMBSTONE, c.seq <= c.consumed_seq)
+        .where(_forgettable(now))
         .order_by(c.monitor)
         .limit(_PRUNED_AT_ONCE)
         .with_for_update(skip_locked=True)
@@ -366,3 +366,16 @@ def prune_tombstones(conn: sa.Connection, now: datetime) -> int:
         conn.execute(ping_code.delete().where(ping_code.c.monitor.in_(gone)))
         conn.execute(monitor_state.delete().where(c.monitor.in_(gone)))
     return len(gone)
+
+
+def count_tombstones(conn: sa.Connection, now: datetime) -> int:
+    """How many monitors `prune_tombstones` would forget by and by."""
+    count: int = conn.execute(
+        sa.select(sa.func.count()).select_from(monitor_state).where(_forgettable(now))
+    ).scalar_one()
+    return count
+
+
+def _forgettable(now: datetime) -> sa.ColumnElement[bool]:
+    c = monitor_state.c
+    return sa.and_(c.removed == "deleted", c.removed_at <= now - TOMBSTONE, c.seq <= c.consumed_seq)

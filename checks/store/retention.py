@@ -1,7 +1,6 @@
-"""Deletes what is too old, in small batches: writers never wait for it.
+"""Deletes what is older than `checks.store.ages` says, in small batches: writers never wait for it.
 
-Raw results live 7 days, minutes 2 days, hours 180 days, days 3 years, pings 90 days and no more than 1,000 of a
-monitor. Transitions are never deleted.
+On PostgreSQL results are not deleted: the partition of their day is dropped. Transitions stay for ever.
 """
 
 from __future__ import annotations
@@ -13,20 +12,24 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from checks import clock
+from checks.store import partitions
+from checks.store.ages import Ages, ages
+from checks.store.engine import reading
 from checks.store.periods import DAY, HOUR, MINUTE
-from checks.store.publishing import prune_tombstones
+from checks.store.publishing import count_tombstones, prune_tombstones
 from checks.store.rollup import PAUSE, STEP
 from checks.store.schema import dirty_period, ping, result, rollup, target
 
-RESULTS = timedelta(days=7)
-MINUTES = timedelta(days=2)
-HOURS = timedelta(days=180)
-DAYS = timedelta(days=3 * 365)
-PINGS = timedelta(days=90)
-PINGS_KEPT = 1000  # of a monitor
 LOOKED_AT = 50  # monitors of which pings are counted in one step; the next ones come half a minute later
 BATCH = 250  # rows a statement
 MOST = 1000  # rows a step
+FIRST = 5000  # results among which the oldest are looked for: those of a clock that was wrong must not hide the others
+
+_AGED: dict[str, Callable[[Ages], timedelta]] = {
+    MINUTE: lambda kept: kept.minutes,
+    HOUR: lambda kept: kept.hours,
+    DAY: lambda kept: kept.days,
+}
 
 
 def prune(engine: sa.Engine, now: datetime) -> bool:
@@ -34,7 +37,7 @@ def prune(engine: sa.Engine, now: datetime) -> bool:
     left, more = MOST, False
     with engine.begin() as conn:
         begun = clock.monotonic()  # however long the lock let us wait, something is done
-        for delete in (_results, _pings, _surplus_pings, _minutes, _hours, _days, prune_tombstones):
+        for delete in (_results, _pings, _surplus_pings, *map(_aged, _AGED), prune_tombstones):
             deleted = BATCH
             while deleted >= BATCH and left > 0 and clock.monotonic() - begun < STEP:
                 deleted = delete(conn, now)
@@ -45,17 +48,59 @@ def prune(engine: sa.Engine, now: datetime) -> bool:
     return more
 
 
-def _results(conn: sa.Connection, now: datetime) -> int:
-    """Results that are old and rolled up. They are numbered as they came, so the lowest numbers are the oldest."""
+def keep_partitions(engine: sa.Engine, now: datetime) -> bool:
+    """Make the partitions of the next days and drop those that are too old; nothing on SQLite. False: that was all."""
+    if engine.dialect.name == "postgresql":
+        with reading(engine) as conn:
+            until = _until(conn, now)
+        partitions.keep(engine, now, until)
+    return False
+
+
+def too_old(engine: sa.Engine, now: datetime) -> dict[str, int]:
+    """How many rows of which sort `prune` would delete by and by. Looks at every result: for people, not for a chore."""
+    with reading(engine) as conn:
+        until = _until(conn, now)
+        found = {
+            "results": _count(conn, result, result.c.started_at < until),
+            "pings": _count(conn, ping, ping.c.received_at < now - ages().pings),
+        }
+        for resolution, age in _AGED.items():
+            old = sa.and_(rollup.c.resolution == resolution, rollup.c.start < now - age(ages()))
+            found[f"roll-ups of a {resolution}"] = _count(conn, rollup, old)
+        found["deleted monitors"] = count_tombstones(conn, now)
+        return found
+
+
+def _count(conn: sa.Connection, table: sa.Table, old: sa.ColumnElement[bool]) -> int:
+    count: int = conn.execute(sa.select(sa.func.count()).select_from(table).where(old)).scalar_one()
+    return count
+
+
+def _until(conn: sa.Connection, now: datetime) -> datetime:
+    """The instant before which results are old and rolled up."""
     oldest_dirty: datetime | None = conn.execute(
-        sa.select(sa.func.min(dirty_period.c.start)).where(dirty_period.c.resolution == HOUR),
+        sa.select(sa.func.min(dirty_period.c.start)).where(dirty_period.c.resolution != DAY),
     ).scalar_one()
-    until = now - RESULTS
-    return _lowest(conn, result, result.c.started_at < (until if oldest_dirty is None else min(until, oldest_dirty)))
+    until = now - ages().results
+    return until if oldest_dirty is None else min(until, oldest_dirty)
+
+
+def _results(conn: sa.Connection, now: datetime) -> int:
+    """Results that are old and rolled up; on PostgreSQL only those that no day's partition has."""
+    until = _until(conn, now)
+    if conn.dialect.name == "postgresql":
+        return partitions.delete_strays(conn, until, BATCH)
+    # They are numbered as they came, so the lowest numbers are the oldest.
+    c = result.c
+    first = sa.select(c.id, c.started_at).order_by(c.id).limit(FIRST).subquery()
+    old = sa.select(first.c.id).where(first.c.started_at < until).order_by(first.c.id).limit(BATCH)
+    return conn.execute(result.delete().where(c.id.in_(old))).rowcount
 
 
 def _pings(conn: sa.Connection, now: datetime) -> int:
-    return _lowest(conn, ping, ping.c.received_at < now - PINGS)
+    lowest = sa.select(ping.c.id).order_by(ping.c.id).limit(BATCH)
+    return conn.execute(ping.delete().where(ping.c.id.in_(lowest), ping.c.received_at < now - ages().pings)).rowcount
 
 
 def _surplus_pings(conn: sa.Connection, now: datetime) -> int:
@@ -71,33 +116,23 @@ def _surplus_pings(conn: sa.Connection, now: datetime) -> int:
         of_it = (
             sa.select(ping.c.id).where(ping.c.monitor == monitor).order_by(ping.c.received_at.desc(), ping.c.id.desc())
         )
-        surplus = of_it.offset(PINGS_KEPT).limit(BATCH)
+        surplus = of_it.offset(ages().pings_of_a_monitor).limit(BATCH)
         deleted += conn.execute(ping.delete().where(ping.c.id.in_(surplus))).rowcount
         if deleted >= BATCH:
             break
     return deleted
 
 
-def _lowest(conn: sa.Connection, table: sa.Table, old: sa.ColumnElement[bool]) -> int:
-    lowest = sa.select(table.c.id).order_by(table.c.id).limit(BATCH)
-    return conn.execute(table.delete().where(table.c.id.in_(lowest), old)).rowcount
-
-
-def _aged(resolution: str, age: timedelta) -> Callable[[sa.Connection, datetime], int]:
+def _aged(resolution: str) -> Callable[[sa.Connection, datetime], int]:
     def delete(conn: sa.Connection, now: datetime) -> int:
         c = rollup.c
         key = sa.tuple_(c.target_id, c.resolution, c.start, c.phase)
         old = (
             sa.select(c.target_id, c.resolution, c.start, c.phase)
-            .where(c.resolution == resolution, c.start < now - age)
+            .where(c.resolution == resolution, c.start < now - _AGED[resolution](ages()))
             .order_by(c.start)
             .limit(BATCH)
         )
         return conn.execute(rollup.delete().where(key.in_(old))).rowcount
 
     return delete
-
-
-_minutes = _aged(MINUTE, MINUTES)
-_hours = _aged(HOUR, HOURS)
-_days = _aged(DAY, DAYS)

@@ -9,7 +9,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from checks import clock
-from checks.store import schema
+from checks.store import partitions, schema
 from checks.store.engine import SCHEMA, SchemaMismatch, open_engine
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def upgrade(url: str) -> None:
             _refuse_newer(conn)
             command.upgrade(config_for(conn), "head")
             _make_instance(conn)
+            if conn.dialect.name == "postgresql":
+                partitions.make_ahead(conn, clock.utcnow())
     finally:
         engine.dispose()
 

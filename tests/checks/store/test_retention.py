@@ -5,8 +5,9 @@ import pytest
 
 from checks.status import Cause, Status
 from checks.store import retention
+from checks.store.ages import ages
 from checks.store.outbox import claim_monitors, mark_consumed, next_transition
-from checks.store.periods import DAY, HOUR
+from checks.store.periods import DAY, HOUR, MINUTE
 from checks.store.publishing import publish
 from checks.store.retention import prune
 from checks.store.schema import dirty_period, monitor_state, ping, result, rollup, transition
@@ -43,6 +44,19 @@ def put_pings(engine, *ages):
         conn.execute(ping.insert(), [{"monitor": uuid4(), "received_at": NOON - age, **EMPTY} for age in ages])
 
 
+@pytest.fixture
+def keep(monkeypatch):
+    """Set how long what is kept, as the environment does."""
+
+    def set_ages(**settings):
+        for name, value in settings.items():
+            monkeypatch.setenv(f"STILLUP_KEEP_{name}", value)
+        ages.cache_clear()
+
+    yield set_ages
+    ages.cache_clear()
+
+
 def prune_all(engine, now=NOON):
     steps = 1
     while prune(engine, now):
@@ -55,14 +69,50 @@ def test_each_kind_of_measurement_has_its_own_age(store):
     put_results(store, days(7) + second, days(7), days(1))
     put_rollups(store, HOUR, days(180) + second, days(180))
     put_rollups(store, DAY, days(1095) + second, days(1095))
+    put_rollups(store, MINUTE, days(2) + second, days(2))
     put_pings(store, days(90) + second, days(90))
+    expected = {
+        "results": 1,
+        "pings": 1,
+        "roll-ups of a minute": 1,
+        "roll-ups of a hour": 1,
+        "roll-ups of a day": 1,
+        "deleted monitors": 0,
+    }
+    assert retention.too_old(store, NOON) == expected
 
     prune_all(store)
 
     assert [NOON - row.started_at for row in rows(store, result)] == [days(7), days(1)]
     kept = {(row.resolution, NOON - row.start) for row in rows(store, rollup)}
-    assert kept == {(HOUR, days(180)), (DAY, days(1095))}
+    assert kept == {(MINUTE, days(2)), (HOUR, days(180)), (DAY, days(1095))}
     assert [NOON - row.received_at for row in rows(store, ping)] == [days(90)]
+    assert set(retention.too_old(store, NOON).values()) == {0}
+
+
+def test_every_age_can_be_set(store, keep):
+    keep(RESULTS="2d", MINUTES="1d", HOURS="3d", DAYS="4d", PINGS="5d")
+    put_results(store, days(3), days(1))
+    put_rollups(store, MINUTE, days(2), days(0))
+    put_rollups(store, HOUR, days(4), days(2))
+    put_rollups(store, DAY, days(5), days(3))
+    put_pings(store, days(6), days(4))
+
+    prune_all(store)
+
+    assert [NOON - row.started_at for row in rows(store, result)] == [days(1)]
+    kept = {(row.resolution, NOON - row.start) for row in rows(store, rollup)}
+    assert kept == {(MINUTE, days(0)), (HOUR, days(2)), (DAY, days(3))}
+    assert [NOON - row.received_at for row in rows(store, ping)] == [days(4)]
+
+
+def test_results_of_a_clock_that_was_wrong_do_not_hide_those_that_are_old(sqlite_store, monkeypatch):
+    monkeypatch.setattr(retention, "BATCH", 5)
+    put_results(sqlite_store, *[-days(300)] * 10, *[days(8)] * 10)
+
+    prune_all(sqlite_store)
+
+    assert {NOON - row.started_at for row in rows(sqlite_store, result)} == {-days(300)}
 
 
 def test_results_that_are_not_rolled_up_yet_are_kept(store):
@@ -118,8 +168,8 @@ def test_transitions_are_never_deleted(store, age):
     assert len(rows(store, transition)) == 1
 
 
-def test_of_a_busy_heartbeat_the_last_pings_stay(store, monkeypatch):
-    monkeypatch.setattr(retention, "PINGS_KEPT", 3)
+def test_of_a_busy_heartbeat_the_last_pings_stay(store, keep, monkeypatch):
+    keep(PINGS_OF_A_MONITOR="3")
     monkeypatch.setattr(retention, "LOOKED_AT", 2)
     monitors = [publish_one(store, source="pinged") for _ in range(5)]
     with store.begin() as conn:
