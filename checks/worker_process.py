@@ -23,6 +23,7 @@ from checks.network import Resources
 from checks.recorder import store_is_shut
 from checks.secretbox import open_secretbox
 from checks.spec import SLUG
+from checks.store.ages import ages
 from checks.store.engine import SchemaMismatch, StoreProblem, measure_offset, open_engine, our_trouble
 from checks.store.upgrade import check_schema
 from checks.units import parse_duration
@@ -82,6 +83,7 @@ def main(argv: Sequence[str]) -> int:
     logs.configure("worker")
     process.die_with_parent()
     try:
+        ages()  # what is wrong with them is said now and not when something is old enough
         url = _without_password(options.store) if options.store else measurements_url()
         uvloop.run(run_worker(url, location=options.location, slots=options.slots, lease=options.lease))
     except (EnvironmentProblem, StoreProblem) as exc:

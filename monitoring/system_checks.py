@@ -19,6 +19,7 @@ from checks.environment import EnvironmentProblem, measurements_url, read_choice
 from checks.network.guard import Guard
 from checks.probes import parse_spec
 from checks.secretbox import SecretBox
+from checks.store.ages import ages
 from monitoring import access
 
 SQLITE_NEEDED = (3, 35, 0)  # RETURNING
@@ -31,6 +32,7 @@ def environment(**options: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for look in (
         measurements_url,
+        ages,
         lambda: read_choice("STILLUP_LOG_FORMAT", "text", ("text", "json")),
         lambda: (keys := read_env("STILLUP_DATA_KEY")) and SecretBox(keys),
         Guard.from_environment,

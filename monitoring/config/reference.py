@@ -222,6 +222,13 @@ _ENVIRONMENT = {
     "STILLUP_RDAP_BOOTSTRAP": "Where the kind `domain` finds the list of registries (RFC 9224). By default IANA's.",
     "STILLUP_COMMANDS": "The directory whose programs monitors of the kind `command` may run. By default none may: who "
     "can edit monitors can run those programs. Set it for every process.",
+    "STILLUP_KEEP_RESULTS": "How long single results are kept, 1d or more. 7d by default. This one and the next ones are for "
+    "every process; what is older goes by itself, and `manage.py prune --dry-run` says how much that is.",
+    "STILLUP_KEEP_MINUTES": "How long the figures of minutes are kept, which monitors with an interval up to 15s have. 2d by default.",
+    "STILLUP_KEEP_HOURS": "How long the figures of hours are kept. 180d by default.",
+    "STILLUP_KEEP_DAYS": "How long the figures of days are kept. 1095d by default. Changes of status and incidents stay for ever.",
+    "STILLUP_KEEP_PINGS": "How long pings are kept. 90d by default.",
+    "STILLUP_KEEP_PINGS_OF_A_MONITOR": "How many pings of one monitor are kept. 1000 by default.",
 }
 
 
