@@ -22,6 +22,7 @@ from checks.result import OURS, Reason
 from checks.store import claims, writer
 from checks.store.claims import Finished
 from checks.store.engine import StoreProblem, our_trouble
+from checks.store.troubles import report_trouble
 from checks.store.writer import Recorded
 
 logger = logging.getLogger(__name__)
@@ -179,7 +180,7 @@ class Recorder:
                     extra={"action": "blind", "location": self._location},
                 )
             for what, message in troubles.items():
-                writer.report_trouble(conn, what, message, now)
+                report_trouble(conn, what, message, now)
         if signing:
             self._signed_at = clock.monotonic()
         return outcome

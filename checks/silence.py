@@ -16,6 +16,7 @@ from checks.store import outbox, writer
 from checks.store.engine import reading
 from checks.store.schema import result, target
 from checks.store.states import CHUNK, NO_RUNS, lock_monitors, lock_targets
+from checks.store.troubles import clear_trouble, report_trouble
 from checks.units import parse_duration
 
 logger = logging.getLogger(__name__)
@@ -42,9 +43,9 @@ def judge(engine: sa.Engine, now: datetime, watched_for: float) -> bool:
             _fall_silent(conn, silent, now)
         report, over = _troubles(conn, now, watched_for)
         for what, message in report.items():
-            writer.report_trouble(conn, what, message, now)
+            report_trouble(conn, what, message, now)
         for what in over:
-            writer.clear_trouble(conn, what)
+            clear_trouble(conn, what)
     return len(silent) == CHUNK
 
 
@@ -144,13 +145,20 @@ def _fall_silent(conn: sa.Connection, silent: Sequence[sa.Row[Any]], now: dateti
     )
 
 
+def _is_long_ago(now: datetime) -> sa.ColumnElement[bool]:
+    """Whether an unknown vote is one of silence: one that a network fault left is heard of in a moment."""
+    c = target.c
+    since = sa.type_coerce(c.vote_since, sa.BigInteger)
+    return sa.or_(c.vote_since.is_(None), since + c.interval_seconds * 1e6 < clock.to_micros(now))
+
+
 def _troubles(conn: sa.Connection, now: datetime, watched_for: float) -> tuple[dict[str, str], list[str]]:
     """The troubles to report, one a location, and those that are over."""
     c = target.c
     watched = c.interval_seconds * INTERVALS + _DEFAULT_TIMEOUT + MARGIN.total_seconds() < watched_for
     unknown = (
         sa.select(c.location, sa.func.sum(sa.case((watched, 1), else_=0)).label("number"))
-        .where(c.source == "probed", c.active, c.vote == Status.UNKNOWN.value)
+        .where(c.source == "probed", c.active, c.vote == Status.UNKNOWN.value, _is_long_ago(now))
         .group_by(c.location)
     )
     silent = {f"{_TROUBLE}{row.location}": row.number for row in conn.execute(unknown)}

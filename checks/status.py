@@ -37,6 +37,7 @@ class Cause(StrEnum):
     PING = "ping"
     DEADLINE = "deadline"  # a heartbeat's deadline passed in silence
     SILENCE = "silence"  # no results for three intervals: we are blind
+    LOCATION = "location"  # the network of a whole location is at fault, or well again
     PAUSED = "paused"
     RESUMED = "resumed"
     CHANGED = "changed"  # another specification: other locations, another quorum
@@ -245,7 +246,7 @@ def _since(status: Status, targets: Sequence[TargetState], policy: Policy, cause
         begun.append(_reached(targets, {Status.DOWN, status}, enough))
     if status in (Status.UP, Status.DEGRADED):
         begun.append(_reached(targets, {Status.UP, status}, others))
-    if status is Status.UNKNOWN or cause is Cause.SILENCE:
+    if status is Status.UNKNOWN or cause in (Cause.SILENCE, Cause.LOCATION):
         begun.append(_reached(targets, {Status.UNKNOWN}, len(targets)))
     return max((instant for instant in begun if instant is not None), default=None)
 

@@ -7,22 +7,21 @@ the monitor's row first, and the status is decided anew from the votes of all lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from checks.difference import difference
 from checks.result import Outcome
 from checks.status import Cause, MonitorState, Policy, Status, TargetState, Transition, advance, move, observe
-from checks.store import bulk, grouping, lastgood
+from checks.store import bulk, faults, grouping, lastgood
 from checks.store.bulk import Observed
 from checks.store.claims import Finished
 from checks.store.lastgood import LastGood
-from checks.store.schema import monitor_state, target, transition, trouble
+from checks.store.schema import monitor_state, target, transition
 from checks.store.states import (
     CHUNK,
     KEPT_STATE,
@@ -67,6 +66,9 @@ def record(conn: sa.Connection, batch: Sequence[Finished], now: datetime) -> Rec
     good = lastgood.recall(conn, [finished.claimed.target_id for finished in moved]) if moved else {}
     for finished in moved:
         evidence[finished.claimed.monitor] = describe(finished, good.get(finished.claimed.target_id))
+    down = {item.finished.claimed.monitor for item in seen if item.moved and item.after.vote is Status.DOWN}
+    if down:
+        faults.notice(conn, batch[0].claimed.location, down, now)
     transitions = settle(conn, evidence, now, cause=Cause.PROBE) if evidence else []
     return Recorded(refused=len(batch) - len(seen), transitions=transitions)
 
@@ -153,17 +155,25 @@ def settle(
     rows = {uuid: row for uuid, row in lock_monitors(conn, monitors).items() if not row.paused and row.removed is None}
     if not rows:
         return []
-    votes: dict[UUID, list[TargetState]] = {uuid: [] for uuid in rows}
+    votes: dict[UUID, dict[str, TargetState]] = {uuid: {} for uuid in rows}
+    at_fault = faults.known(conn)
     ids = sorted(rows)
     for begin in range(0, len(ids), CHUNK):
-        query = sa.select(target.c.monitor, *STATE_COLUMNS).where(target.c.monitor.in_(ids[begin : begin + CHUNK]))
+        query = sa.select(target.c.monitor, target.c.location, *STATE_COLUMNS).where(
+            target.c.monitor.in_(ids[begin : begin + CHUNK])
+        )
         for row in conn.execute(query):
-            votes[row.monitor].append(state_of(row))
+            votes[row.monitor][row.location] = faults.believed(state_of(row), row.location, at_fault)
 
     def decide(row: sa.Row[Any]) -> tuple[MonitorState, Transition | None]:
         policy = Policy(quorum=row.quorum)
-        states = votes[row.monitor]
-        return advance(monitor_state_of(row), states, policy, now, cause=cause, evidence=monitors[row.monitor])
+        states, evidence = votes[row.monitor], monitors[row.monitor]
+        if len(states) > 1:
+            evidence = {**evidence, "locations": {place: states[place].vote.value for place in sorted(states)}}
+        state, change = advance(monitor_state_of(row), [*states.values()], policy, now, cause=cause, evidence=evidence)
+        if change is not None and change.to_status is Status.UNKNOWN and cause is Cause.PROBE:
+            change = replace(change, cause=Cause.LOCATION)  # no probe says that: nobody believes those that there are
+        return state, change
 
     return _write(conn, rows.values(), decide)
 
@@ -259,20 +269,3 @@ def _transition_values(item: Written) -> dict[str, Any]:
         "cause": change.cause.value,
         "evidence": change.evidence,
     }
-
-
-def report_trouble(conn: sa.Connection, what: str, message: str, now: datetime) -> None:
-    """Say that something is wrong with us. One row a trouble: it keeps the instant at which it began."""
-    make = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    row = make(trouble).values(what=what, message=message[:500], since=now, seen_at=now)
-    conn.execute(
-        row.on_conflict_do_update(
-            index_elements=[trouble.c.what],
-            set_={"message": row.excluded.message, "seen_at": row.excluded.seen_at},
-        ),
-    )
-
-
-def clear_trouble(conn: sa.Connection, what: str) -> None:
-    """Say that it is well again."""
-    conn.execute(trouble.delete().where(trouble.c.what == what))

@@ -15,9 +15,9 @@ from checks.lag import LagMeter
 from checks.lane import Lane
 from checks.process import Watchdog
 from checks.schedule import next_slot
-from checks.store import writer
 from checks.store.schema import target, trouble
 from checks.store.states import CHUNK
+from checks.store.troubles import report_trouble
 from tests.checks.workers import monitor_of, publish, targets
 from tests.factories import NOON, at
 
@@ -221,7 +221,7 @@ def test_a_trouble_that_no_worker_sees_any_more_is_cleared(sqlite_store: sa.Engi
     now = clock.utcnow()
     with sqlite_store.begin() as conn:
         for what, age in (("no_resolver:local", 61), ("bug:oslo", 30), ("no_write:local", 90), ("silent:riga", 900)):
-            writer.report_trouble(conn, what, "trouble", now - timedelta(seconds=age))
+            report_trouble(conn, what, "trouble", now - timedelta(seconds=age))
     clear_stale_troubles(sqlite_store, now)
     with sqlite_store.begin() as conn:
         assert set(conn.execute(sa.select(trouble.c.what)).scalars()) == {"bug:oslo", "silent:riga"}

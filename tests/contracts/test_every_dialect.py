@@ -20,7 +20,8 @@ from checks.store.engine import open_engine, reading
 from checks.store.publishing import prune_tombstones, publish, revisions
 from checks.store.retention import prune
 from checks.store.rollup import roll_up
-from checks.store.writer import clear_trouble, record, report_trouble
+from checks.store.troubles import clear_trouble, report_trouble
+from checks.store.writer import record
 from tests.factories import NOON, at, make_finished, make_published
 
 LEASE = timedelta(seconds=30)
@@ -143,7 +144,7 @@ def read_all(engine, uuids, now):
             reader.overview(conn, now, include_removed=True),
             reader.figures(conn, now),
             reader.daily_availability(conn, uuids, date(2026, 3, 8), date(2026, 3, 11), now),
-            [reader.latency(conn, uuid, NOON - timedelta(days=3), now, now) for uuid in uuids],
+            [reader.latency(conn, uuid, NOON - timedelta(days=3), now) for uuid in uuids],
             [reader.availability(conn, uuid, NOON, now, now) for uuid in uuids],
             [reader.recent_results(conn, uuid, 5) for uuid in uuids],
             [[replace(step, uuid=uuid) for step in reader.transitions(conn, uuid, NOON, now)] for uuid in uuids],

@@ -9,7 +9,8 @@ from checks.store import outbox
 from checks.store.publishing import publish
 from checks.store.schema import dirty_period, monitor_state, result, target, transition
 from checks.store.states import lock_monitors
-from checks.store.writer import clear_trouble, put, record, report_trouble, settle
+from checks.store.troubles import clear_trouble, report_trouble
+from checks.store.writer import put, record, settle
 from tests.checks.store.acts import (
     LATER,
     LEASE,

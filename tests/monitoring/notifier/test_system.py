@@ -6,7 +6,7 @@ import pytest
 
 from checks import clock
 from checks.status import Cause, Status
-from checks.store import writer
+from checks.store.troubles import clear_trouble, report_trouble
 from monitoring.models import AlertRule, Incident, Notification
 from monitoring.notifier import reminders, system
 from tests.monitoring.notifier.conftest import make_channel, make_rule
@@ -25,7 +25,7 @@ def test_a_trouble_of_ours_is_an_incident_from_its_beginning_to_its_end(sqlite_s
     make_rule(make_channel(HOOK, name="chat"))
     now = clock.utcnow()
     with sqlite_store.begin() as conn:
-        writer.report_trouble(conn, "no_resolver", "the resolver of eu-west is silent", now)
+        report_trouble(conn, "no_resolver", "the resolver of eu-west is silent", now)
 
     for _ in range(2):
         system.follow_troubles(sqlite_store, now + timedelta(seconds=5))
@@ -34,7 +34,7 @@ def test_a_trouble_of_ours_is_an_incident_from_its_beginning_to_its_end(sqlite_s
     assert told() == [("system", "ops")]
 
     with sqlite_store.begin() as conn:
-        writer.clear_trouble(conn, "no_resolver")
+        clear_trouble(conn, "no_resolver")
     system.follow_troubles(sqlite_store, now + timedelta(seconds=9))
     incident.refresh_from_db()
     assert (incident.resolved_at, incident.resolution) == (now + timedelta(seconds=9), "system")
@@ -44,7 +44,7 @@ def test_a_trouble_of_ours_is_an_incident_from_its_beginning_to_its_end(sqlite_s
 def test_a_trouble_that_nobody_reports_any_more_is_over_after_a_minute(sqlite_store):
     now = clock.utcnow()
     with sqlite_store.begin() as conn:
-        writer.report_trouble(conn, "disk", "the disk is full", now)
+        report_trouble(conn, "disk", "the disk is full", now)
     system.follow_troubles(sqlite_store, now + timedelta(seconds=60))
     assert Incident.objects.get().resolved_at is None
     system.follow_troubles(sqlite_store, now + timedelta(seconds=61))
