@@ -110,7 +110,7 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
     except TimeoutError:
         seen.failure = _timed_out(spec, context)
     except ProbeFailure as exc:
-        seen.failure = exc.failure
+        seen.failure = _placed(exc.failure, watch.phase)
     except MemoryError:
         seen.failure = Failure(reason=Reason.NO_MEMORY, message="this machine is out of memory", phase=watch.phase)
     except OSError as exc:
@@ -138,6 +138,13 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
     if outcome is Outcome.UP and not context.explain and not context.remember:
         return result
     return _explained(spec, seen, result, remember=outcome is Outcome.UP and not context.explain)
+
+
+def _placed(failure: Failure, phase: str) -> Failure:
+    """The failure with the phase that was running, where it is the target's and names none."""
+    if failure.phase is not None or failure.reason is Reason.EXPECTATION or failure.reason in OURS:
+        return failure
+    return replace(failure, phase=phase)
 
 
 def _bug(spec: ProbedSpec, exc: Exception, phase: str) -> Failure:

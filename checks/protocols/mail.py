@@ -156,7 +156,7 @@ class Imap(Mail):
         elif "LOGINDISABLED" not in offered:
             if not (username + password).isascii():
                 message = "the server offers only LOGIN, and that takes nothing but ASCII"
-                raise ProbeFailure(Failure(reason=Reason.AUTHENTICATION, message=message))
+                raise ProbeFailure(Failure(reason=Reason.AUTHENTICATION, message=message, phase="transfer"))
             said = await self._ask(f"LOGIN {_quoted(username)} {_quoted(password)}", "the login")
         else:
             raise _no_login([word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")])
@@ -278,7 +278,8 @@ def _base64(text: str) -> str:
 
 def refusal(what: str, words: str, reason: Reason) -> ProbeFailure:
     """The failure of a server that said no."""
-    return ProbeFailure(Failure(reason=reason, message=f"the server refused {what}: {words[:SHOWN]}"))
+    message = f"the server refused {what}: {words[:SHOWN]}"
+    return ProbeFailure(Failure(reason=reason, message=message, phase="transfer"))
 
 
 def _no_starttls() -> ProbeFailure:
@@ -288,4 +289,4 @@ def _no_starttls() -> ProbeFailure:
 def _no_login(offered: Sequence[str]) -> ProbeFailure:
     shown = f"only {', '.join(offered)[:SHOWN]}" if offered else "none"
     message = f"the server offers no login by a password in clear, {shown}"
-    return ProbeFailure(Failure(reason=Reason.AUTHENTICATION, message=message))
+    return ProbeFailure(Failure(reason=Reason.AUTHENTICATION, message=message, phase="transfer"))

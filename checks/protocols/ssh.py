@@ -110,7 +110,8 @@ class Run(asyncssh.SSHClientSession[bytes]):
     def __init__(self) -> None:
         self.output, self.errors = bytearray(), bytearray()
         self.exit_status: int | None = None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # With what went wrong as its result: where there is no session, nobody would ask it for an exception.
+        self.ended: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """Asyncssh's: a piece of the output, or of the errors."""
@@ -118,7 +119,7 @@ class Run(asyncssh.SSHClientSession[bytes]):
         into += data[: MAX_OUTPUT - len(into)]
         if len(into) >= MAX_OUTPUT and not self.ended.done():
             message = f"the command wrote more than {MAX_OUTPUT // 1024} KiB"
-            self.ended.set_exception(_failure(Reason.TOO_LARGE, message))
+            self.ended.set_result(_failure(Reason.TOO_LARGE, message))
 
     def exit_status_received(self, status: int) -> None:
         """Asyncssh's: the command ended by itself."""
@@ -133,10 +134,7 @@ class Run(asyncssh.SSHClientSession[bytes]):
         """Asyncssh's: all was said."""
         if self.ended.done():
             return
-        if exc is not None:
-            self.ended.set_exception(_failure_of(exc) if isinstance(exc, _THEIRS) else exc)
-        else:
-            self.ended.set_result(None)
+        self.ended.set_result(_failure_of(exc) if isinstance(exc, _THEIRS) else exc)
 
 
 async def show_key(visitor: Visitor) -> None:
@@ -174,7 +172,8 @@ async def run(connection: asyncssh.SSHClientConnection, command: str) -> Run:
     """What a command did. Raises ProbeFailure where it was not run to its end."""
     session = Run()
     await connection.create_session(lambda: session, command, encoding=None)
-    await session.ended
+    if (trouble := await session.ended) is not None:
+        raise trouble
     return session
 
 

@@ -100,6 +100,18 @@ def test_a_failure_that_has_a_name_is_told_as_it_is():
     assert run_with(raises(ProbeFailure(failure))).failure == failure
 
 
+@pytest.mark.parametrize(
+    ("reason", "phase"),
+    [(Reason.REJECTED, "connect"), (Reason.NO_DRIVER, None), (Reason.EXPECTATION, None)],
+)
+def test_a_failure_of_the_target_happened_in_the_phase_that_was_running(reason, phase):
+    async def probe(_spec, context):
+        context.stopwatch.phase = "connect"
+        raise ProbeFailure(Failure(reason=reason, message="it says no"))
+
+    assert run_with(probe).failure.phase == phase
+
+
 async def _hang(_spec, context):
     import asyncio
 

@@ -59,6 +59,7 @@ def test_a_refused_login_is_named(server):
     result = probe_smtp(server, username="eve", password="wrong horse")
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.AUTHENTICATION)
     assert result.failure.message.startswith("the server refused the login: 535 ")
+    assert result.failure.phase == "transfer"
 
 
 def test_what_is_said_in_clear_is_no_capability_over_tls(server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import queue
 import threading
 from functools import partial
@@ -114,17 +115,32 @@ def test_a_server_that_takes_no_password_refuses_the_login():
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.AUTHENTICATION)
 
 
+class Nonsense(asyncssh.SSHServerSession):
+    """Answers a command with a packet that lacks what it is about."""
+
+    def connection_made(self, chan):
+        self._connection = chan.get_connection()
+
+    def exec_requested(self, command):
+        self._connection.send_packet(93)  # SSH_MSG_CHANNEL_WINDOW_ADJUST
+        return True
+
+
 class Door(asyncssh.SSHServer):
-    """Lets eve in by her password, and runs nothing for her."""
+    """Lets eve and mallory in by their password; runs nothing for her, and talks nonsense to him."""
 
     def begin_auth(self, username):
+        self._username = username
         return True
+
+    def session_requested(self):
+        return Nonsense() if self._username == "mallory" else False
 
     def password_auth_supported(self):
         return True
 
     def validate_password(self, username, password):
-        return (username, password) == ("eve", PASSWORD)
+        return username in ("eve", "mallory") and password == PASSWORD
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +174,7 @@ def test_a_wrong_password_is_refused(door):
     address, host_key = door
     result = probe_ssh(address, host_key=host_key, username="eve", password="wrong horse")
     assert (result.failure.reason, result.failure.message) == (Reason.AUTHENTICATION, "the server refused the login")
+    assert result.failure.phase == "transfer"
 
 
 def test_a_server_that_runs_nothing_is_down_as_such(door):
@@ -165,6 +182,14 @@ def test_a_server_that_runs_nothing_is_down_as_such(door):
     result = probe_ssh(address, host_key=host_key, username="eve", password=PASSWORD, command="true")
     assert result.failure.reason is Reason.REJECTED
     assert result.failure.message.startswith("the server refused to run the command")
+
+
+def test_a_command_that_is_answered_with_nonsense_is_one_failure_and_no_more(door, caplog):
+    address, host_key = door
+    result = probe_ssh(address, host_key=host_key, username="mallory", password=PASSWORD, command="true")
+    gc.collect()
+    assert (result.failure.reason, result.failure.phase) == (Reason.PROTOCOL, "transfer")
+    assert "never retrieved" not in caplog.text
 
 
 @pytest.mark.parametrize("options", [{}, {"host_key": ANOTHER_KEY}])
