@@ -145,11 +145,11 @@ def _fall_silent(conn: sa.Connection, silent: Sequence[sa.Row[Any]], now: dateti
     )
 
 
-def _is_long_ago(now: datetime) -> sa.ColumnElement[bool]:
+def _is_silence(now: datetime) -> sa.ColumnElement[bool]:
     """Whether an unknown vote is one of silence: one that a network fault left is heard of in a moment."""
     c = target.c
     since = sa.type_coerce(c.vote_since, sa.BigInteger)
-    return sa.or_(c.vote_since.is_(None), since + c.interval_seconds * 1e6 < clock.to_micros(now))
+    return sa.and_(c.last_outcome.is_(None), since + c.interval_seconds * 1e6 < clock.to_micros(now))
 
 
 def _troubles(conn: sa.Connection, now: datetime, watched_for: float) -> tuple[dict[str, str], list[str]]:
@@ -158,7 +158,7 @@ def _troubles(conn: sa.Connection, now: datetime, watched_for: float) -> tuple[d
     watched = c.interval_seconds * INTERVALS + _DEFAULT_TIMEOUT + MARGIN.total_seconds() < watched_for
     unknown = (
         sa.select(c.location, sa.func.sum(sa.case((watched, 1), else_=0)).label("number"))
-        .where(c.source == "probed", c.active, c.vote == Status.UNKNOWN.value, _is_long_ago(now))
+        .where(c.source == "probed", c.active, c.vote == Status.UNKNOWN.value, _is_silence(now))
         .group_by(c.location)
     )
     silent = {f"{_TROUBLE}{row.location}": row.number for row in conn.execute(unknown)}

@@ -68,7 +68,7 @@ def look(conn: sa.Connection, location: str) -> Fault | None:
     Seen is that since the last success there nothing but first failures came, while another location was answered at
     the same due time or later. What others can't reach either, and what has long failed there alone, says nothing.
     """
-    c, micros = target.c, sa.BigInteger
+    c, micros, half = target.c, sa.BigInteger, target.c.interval_seconds * 5e5
     here = sa.and_(c.location == location, c.source == "probed", c.active)
     down = c.last_outcome == Outcome.DOWN.value
     few = sa.select(c.id).where(here, down).limit(2).subquery()
@@ -76,22 +76,21 @@ def look(conn: sa.Connection, location: str) -> Fault | None:
         return None  # as nearly always: nothing is compared
 
     heard, begun = sa.type_coerce(_other.c.last_result_at, micros), sa.type_coerce(c.serving_since, micros)
-    half = c.interval_seconds * 5e5
-    shortly_before = begun - sa.case((half < _NEAR, half), else_=_NEAR)
-    serving = _others(_other.c.last_outcome.in_(_SERVING))
-    last_success: datetime | None = conn.execute(
-        sa.select(sa.func.max(c.last_result_at)).where(here, c.last_outcome.in_(_SERVING), _others())
+    seen_up = _others(_other.c.last_outcome.in_(_SERVING), heard >= begun - sa.case((half < _NEAR, half), else_=_NEAR))
+    # Who fails was well at the due time before, and who is well, at the last one.
+    well = sa.case((down, begun - c.interval_seconds * 1e6), else_=sa.type_coerce(c.last_result_at, micros))
+    last_success = sa.select(sa.func.max(well)).where(here, c.last_outcome.is_not(None), _others()).scalar_subquery()
+    failing, since = conn.execute(
+        sa.select(sa.func.count(), sa.func.min(begun)).where(here, down, begun > last_success, seen_up)
+    ).one()
+    if failing < 2:
+        return None
+    compared: int = conn.execute(
+        sa.select(sa.func.count()).select_from(target).where(here, _others(_other.c.last_outcome.in_(_SERVING)))
     ).scalar_one()
-    failing = sa.and_(here, down, _others(_other.c.last_outcome.in_(_SERVING), heard >= shortly_before))
-    if last_success is not None:
-        failing = sa.and_(failing, c.serving_since > last_success)
-    found = conn.execute(sa.select(sa.func.count(), sa.func.min(begun)).where(failing)).one()
-    if found[0] < 2:
+    if failing < min(FEWEST, compared) or failing * SHARE < compared:
         return None
-    compared: int = conn.execute(sa.select(sa.func.count()).select_from(target).where(here, serving)).scalar_one()
-    if found[0] < min(FEWEST, compared) or found[0] * SHARE < compared:
-        return None
-    return Fault(clock.from_micros(found[1]), found[0], compared)
+    return Fault(clock.from_micros(since), failing, compared)
 
 
 def _others(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
