@@ -110,7 +110,7 @@ async def probe(spec: PostgresSpec, context: ProbeContext) -> Observation:
     seen = context.seen
     wire = await open_database(spec, context)
     try:
-        if spec.tls != "off":
+        if spec.tls != "none":
             await _secure(spec, context, wire)
         talk = _Conversation(wire, seen)
         if await _log_in(spec, talk):

@@ -59,7 +59,7 @@ class SqlSpec(ProxiedSpec, SecuredSpec):
     """The database that is opened. By default the user's own, where the server has such a thing."""
     query: Annotated[Text, Field(max_length=10_000)] = ""
     """One statement that is run once logged in, in a transaction that can only read; its rows are the answer."""
-    tls: Literal["off", "prefer", "require"] = "prefer"
+    tls: Literal["none", "prefer", "require"] = "prefer"
     """With prefer TLS is spoken where the server offers it, whatever its certificate; with require it is down without."""
 
     @cached_property
@@ -78,8 +78,8 @@ class SqlSpec(ProxiedSpec, SecuredSpec):
             if getattr(self, name) and not self.username:
                 raise ValueError(f"{name}: needs a username")
         given = [name for name in ("ca", "server_name", "client_certificate") if getattr(self, name)]
-        if given and self.tls == "off":
-            raise ValueError(f"{given[0]}: is of no use with tls: off")
+        if given and self.tls == "none":
+            raise ValueError(f"{given[0]}: is of no use with tls: none")
         return self
 
 

@@ -119,7 +119,7 @@ class MysqlSession(aiomysql.Connection):  # type: ignore[misc]  # it ships no ty
 
     async def _request_authentication(self) -> None:
         spec, wire = self._spec, self._wire
-        if spec.tls != "off" and self.server_capabilities & CLIENT.SSL:
+        if spec.tls != "none" and self.server_capabilities & CLIENT.SSL:
             self.client_flag |= CLIENT.SSL
             if wire.unread:  # what came before TLS would pass for what came over it
                 raise wire.failure(Reason.PROTOCOL, "the server spoke when it was not its turn")

@@ -62,7 +62,7 @@ def test_an_option_is_read_as_its_type_has_it():
     )
     assert (spec.ip, spec.http_version, spec.username, spec.password) == ("4", "2", "1", "12345")
     assert (spec.expect, spec.invert) == (("status == 200",), True)
-    assert asked("postgres://db.example", option=["tls=off"]).tls == "off"
+    assert asked("postgres://db.example", option=["tls=none"]).tls == "none"
     assert asked("redis://db.example", option=["database=2", "tls=true"]).database == 2
 
 

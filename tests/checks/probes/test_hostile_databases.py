@@ -17,8 +17,8 @@ from tests.probing import probe_once
 from tests.servers import Target, greets
 
 OPTIONS = {
-    "postgres": {"username": "eve", "password": "secret-of-eve", "query": "SELECT 1", "tls": "off"},
-    "mysql": {"username": "eve", "password": "secret-of-eve", "query": "SELECT 1", "tls": "off"},
+    "postgres": {"username": "eve", "password": "secret-of-eve", "query": "SELECT 1", "tls": "none"},
+    "mysql": {"username": "eve", "password": "secret-of-eve", "query": "SELECT 1", "tls": "none"},
     "redis": {"password": "secret-of-eve", "command": "LRANGE jobs 0 -1"},
     "mongodb": {"command": '{"find": "orders"}'},
 }

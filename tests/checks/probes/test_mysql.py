@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("mariadb")
 
 
 def asked(query="", **options):
-    given = {"username": "maria", "password": PASSWORD, "database": "shop", "tls": "off"} | options
+    given = {"username": "maria", "password": PASSWORD, "database": "shop", "tls": "none"} | options
     return probe_once(kind="mysql", address=f"127.0.0.1:{mariadb.server().port}", query=query, explain=True, **given)
 
 
@@ -170,12 +170,12 @@ def test_a_public_key_of_an_unknown_sort_is_no_exception():
         visit.wait_for_end()
 
     with Target(behave) as target:
-        result = probe_once(kind="mysql", address=target.address, username="mona", password=PASSWORD, tls="off")
+        result = probe_once(kind="mysql", address=target.address, username="mona", password=PASSWORD, tls="none")
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.PROTOCOL)
 
 
 @pytest.mark.parametrize("known", [True, False])
 def test_the_login_of_mysql_8_is_spoken(known):
     with Target(new_login(known=known)) as target:
-        result = probe_once(kind="mysql", address=target.address, username="mona", password=PASSWORD, tls="off")
+        result = probe_once(kind="mysql", address=target.address, username="mona", password=PASSWORD, tls="none")
     assert (result.outcome, result.failure) == (Outcome.UP, None)
