@@ -22,13 +22,14 @@ from checks.heartbeats.addresses import Stranger, count_strangers
 from checks.heartbeats.hearing import hear_all
 from checks.heartbeats.runs import Ping, Verdict
 from checks.process import Watchdog, process_name
-from checks.recorder import PAUSE, store_is_shut
+from checks.recorder import store_is_shut
 from checks.store.engine import measure_offset, open_engine, our_trouble
 from checks.store.writer import Written
 
 logger = logging.getLogger(__name__)
 
 ANSWER_WITHIN = 25.0  # seconds: a little longer than a writer waits for a SQLite file
+GATHER = 0.0005  # seconds from a COMMIT to the next BEGIN: pings gather, and other writers of a SQLite file get a turn
 MOST_WAITING = 20_000  # pings; more are refused at once
 LARGEST_BATCH = 1000
 CLOSE_WITHIN = 5.0  # seconds
@@ -138,7 +139,7 @@ class Journal:
             with self._watchdog.busy("pings"):
                 if batch or self._sign_is_due():
                     self._write(engine, signs, batch)
-                    time.sleep(PAUSE)
+                    time.sleep(GATHER)
         engine.dispose()
 
     def _next_batch(self) -> tuple[list[_Waiting], bool]:
