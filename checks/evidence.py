@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
@@ -40,6 +41,7 @@ _MECHANISM = re.compile(
     r"AUTH=(?:[A-Z]+-)*(?:PLAIN|LOGIN|EXTERNAL|GSSAPI|NTLM|MD5|XOAUTH2|OAUTHBEARER|SHA-\d+(?:-PLUS)?)\]?"
 )
 _MEMBER = re.compile(r"(\"[^\"\\]{1,100}\"\s{0,3}:\s{0,3}\")((?:[^\"\\]|\\.)+)", re.DOTALL)
+_CREDENTIALS = re.compile(r"(?:bearer|basic|token|apikey|key) +(\S+)", re.IGNORECASE)  # of a header
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 _MARKED = (b"\xef", b"\xff", b"\xfe")
@@ -89,8 +91,10 @@ def secrets_of(spec: MonitorSpec, more: Iterable[str] = ()) -> tuple[str, ...]:
     """Every secret of a specification, and `more`, in the forms in which a target may send it, the longest first."""
     forms: set[str] = set()
     plain = list(more)
+    for model in (spec, *getattr(spec, "steps", ())):
+        plain += _named_like_secrets(getattr(model, "url", ""))
     for model, value in secrets_in(spec):
-        plain.append(value)
+        plain += (value, *_named_like_secrets(value))
         if username := getattr(model, "username", ""):
             plain += _as_sent(username, value)
         if login := _LOGIN.search(value):  # of a proxy
@@ -109,6 +113,20 @@ def secrets_of(spec: MonitorSpec, more: Iterable[str] = ()) -> tuple[str, ...]:
     return tuple(sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True))
 
 
+def _named_like_secrets(text: str) -> Iterator[str]:
+    """The secrets inside a body, a header or an address of ours: a target may send them back without the rest."""
+    if credentials := _CREDENTIALS.fullmatch(text):
+        yield credentials[1]
+    for found in _PARAMETER.finditer(text):
+        if _is_named(found):
+            yield from (found[2], unquote_plus(found[2]))
+    for found in _MEMBER.finditer(text):
+        if _is_named(found):
+            yield found[2]
+            with suppress(ValueError):
+                yield json.loads(f'"{found[2]}"', strict=False)
+
+
 def _as_sent(username: str, password: str) -> Iterator[str]:
     """The password as basic authentication and the logins of SASL, PLAIN and LOGIN, send it."""
     sent = (f"{username}:{password}", f"\0{username}\0{password}", password)
@@ -122,8 +140,11 @@ def hidden(text: str) -> str:
 
 
 def _without_value(found: re.Match[str]) -> str:
-    named = _SECRET_NAME.search(unquote_plus(found[1])) is not None and not _MECHANISM.fullmatch(found[0])
-    return found[1] + REDACTED if named else found[0]
+    return found[1] + REDACTED if _is_named(found) else found[0]
+
+
+def _is_named(found: re.Match[str]) -> bool:
+    return _SECRET_NAME.search(unquote_plus(found[1])) is not None and not _MECHANISM.fullmatch(found[0])
 
 
 def _without_begun(text: str, secret: str) -> str:

@@ -125,6 +125,25 @@ def test_who_we_are_to_a_proxy_is_hidden_even_when_it_sends_that_back():
     assert sent.decode() not in repr(result)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"json_body": {"user": "eve", "password": "s3cr3t/ü"}},
+        {"body": "user=eve&password=s3cr3t%2F%C3%BC"},
+        {"headers": {"Cookie": "theme=dark; sid=s3cr3t/ü"}},
+        {"headers": {"Authorization": "Token s3cr3t/ü"}},
+        {"url": "/?a=b&token=s3cr3t%2F%C3%BC"},
+    ],
+    ids=["JSON", "a form", "a cookie", "credentials", "an address"],
+)
+def test_a_secret_that_a_target_takes_out_of_what_we_sent_is_hidden(options):
+    said = answer("s3cr3t/ü is no password of eve".encode(), "401 Unauthorized", ("X-Seen: s3cr3t%2F%C3%BC",))
+    with Target(by_path(root=said)) as target:
+        result = probe_once(**{"method": "POST", **options, "url": target.url(options.get("url", "/"))})
+    assert result.evidence["body"] == "•••••• is no password of eve"
+    assert "s3cr3t" not in repr(result)
+
+
 def test_no_address_that_a_target_redirects_to_gives_its_secrets_away():
     there = "/next?token=s3cr3t-1&X-Amz-Signature=s3cr3t-2"
     headers = ("Set-Cookie: sid=s3cr3t-3", f"Location: {there}")
