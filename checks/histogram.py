@@ -12,7 +12,8 @@ from itertools import accumulate
 
 LOWEST_NS = 100_000  # 100 us; what is faster shares one bucket, whose exact minimum is kept
 HIGHEST_NS = 3_600_000_000_000  # 1 h; what is slower shares one bucket, whose exact maximum is kept
-ACCURACY = 0.0099  # a little under the promised 1 %, for rounding to whole nanoseconds
+ERROR = 0.01  # how far a quantile may be from the result that it stands for, as a share of that result
+ACCURACY = 0.0099  # a little under it, for rounding to whole nanoseconds
 
 _GAMMA = (1 + ACCURACY) / (1 - ACCURACY)  # how much wider than its neighbour a bucket is
 _PER_LOG = 1 / math.log(_GAMMA)
@@ -72,6 +73,28 @@ class Histogram:
         self.min_ns = other.min_ns if self.min_ns is None else min(self.min_ns, other.min_ns)
         self.max_ns = other.max_ns if self.max_ns is None else max(self.max_ns, other.max_ns)
 
+    def merge_bytes(self, data: bytes) -> None:
+        """`merge` of what `to_bytes` wrote, without making a histogram of it in between."""
+        if len(data) == 1 and data[0] == _FORMAT:
+            return
+        sum_ns, min_ns, spread, indexes, counts = _parse(data)
+        buckets = self._buckets
+        if buckets:
+            held = buckets.get
+            for index, count in zip(indexes, counts, strict=True):
+                buckets[index] = held(index, 0) + count
+        else:
+            buckets.update(zip(indexes, counts, strict=True))
+        self.sum_ns += sum_ns
+        self.min_ns = min_ns if self.min_ns is None else min(self.min_ns, min_ns)
+        self.max_ns = min_ns + spread if self.max_ns is None else max(self.max_ns, min_ns + spread)
+
+    def count_within(self, ns: int) -> int:
+        """How many results did not exceed `ns`; of those within the accuracy of it, some may be counted wrongly."""
+        if self.max_ns is None or ns >= self.max_ns:
+            return self.count
+        return sum(count for index, count in self._buckets.items() if self._clamped(index) <= ns)
+
     def quantile(self, q: float) -> int | None:
         """The latency that a share `q` of the results did not exceed, in nanoseconds; None without results.
 
@@ -130,21 +153,8 @@ class Histogram:
     @classmethod
     def from_bytes(cls, data: bytes) -> Histogram:
         """The histogram that `to_bytes` wrote. Raises ValueError for anything else."""
-        if not data or data[0] != _FORMAT:
-            raise ValueError("not a histogram of this format")
         histogram = cls()
-        if len(data) == 1:
-            return histogram
-        numbers = _read(data)
-        if len(numbers) < 5 or len(numbers) % 2 == 0:
-            raise ValueError("a histogram that was cut off")
-        histogram.sum_ns, histogram.min_ns = numbers[0], numbers[1]
-        histogram.max_ns = numbers[1] + numbers[2]
-        steps, counts = numbers[3::2], numbers[4::2]
-        indexes = list(accumulate(steps))
-        if indexes[-1] > _OVER or not all(counts) or not all(steps[1:]):
-            raise ValueError("a histogram with a bucket that can't be")
-        histogram._buckets = dict(zip(indexes, counts, strict=True))
+        histogram.merge_bytes(data)
         return histogram
 
     def __eq__(self, other: object) -> bool:
@@ -162,6 +172,20 @@ def _write(out: bytearray, number: int) -> None:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
+
+
+def _parse(data: bytes) -> tuple[int, int, int, list[int], list[int]]:
+    """The sum, the minimum, how far the maximum lies above it, the buckets, and their counts."""
+    if not data or data[0] != _FORMAT:
+        raise ValueError("not a histogram of this format")
+    numbers = _read(data)
+    if len(numbers) < 5 or len(numbers) % 2 == 0:
+        raise ValueError("a histogram that was cut off")
+    steps, counts = numbers[3::2], numbers[4::2]
+    indexes = list(accumulate(steps))
+    if indexes[-1] > _OVER or 0 in counts or 0 in steps[1:]:
+        raise ValueError("a histogram with a bucket that can't be")
+    return numbers[0], numbers[1], numbers[2], indexes, counts
 
 
 def _read(data: bytes) -> list[int]:

@@ -1,6 +1,6 @@
 """What people see of the store: one connection, no locks (`checks.store.engine.reading`).
 
-The figures are computed in `availability` and `percentiles`, and offered here.
+The figures are computed in `availability`, `percentiles` and `series`, and offered here.
 """
 
 from __future__ import annotations
@@ -17,26 +17,33 @@ from checks.result import PHASES, Outcome
 from checks.status import Status
 from checks.store.availability import Availability, DayView, Interval, availability, daily_availability
 from checks.store.outbox import StoredTransition, stored
-from checks.store.percentiles import Figures, LatencySummary, figures, latency
+from checks.store.percentiles import Figures, Summary, figures, figures_since, latency, summary
 from checks.store.schema import monitor_state, result, target, transition
+from checks.store.series import Series, series
 from checks.store.states import CHUNK
+from checks.store.tally import Latencies
 
 __all__ = [
     "Availability",
     "DayView",
     "Figures",
     "Interval",
-    "LatencySummary",
+    "Latencies",
     "MonitorView",
     "ResultView",
+    "Series",
     "StoredTransition",
+    "Summary",
     "availability",
     "daily_availability",
     "figures",
+    "figures_since",
     "latency",
     "overview",
     "recent_results",
+    "series",
     "standing",
+    "summary",
     "transitions",
 ]
 

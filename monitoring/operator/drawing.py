@@ -9,7 +9,7 @@ from checks.result import PHASES
 
 WIDTH = 1000  # units of every drawing
 STRIP = 60  # the height of a strip
-_PHASE_WORDS = {
+PHASE_WORDS = {
     "dns": "Resolve the name",
     "connect": "Connect",
     "tls": "TLS handshake",
@@ -39,7 +39,7 @@ def waterfall(phases: Mapping[str, int | None]) -> list[Fall]:
         # The shortest phase stays visible, inside the drawing.
         width = max(WIDTH * value / total, 3.0)
         falls.append(
-            Fall(word=_PHASE_WORDS[name], nanoseconds=value, x=round(min(x, WIDTH - width), 1), width=round(width, 1))
+            Fall(word=PHASE_WORDS[name], nanoseconds=value, x=round(min(x, WIDTH - width), 1), width=round(width, 1))
         )
         begun += value
     return falls
@@ -105,3 +105,73 @@ def line(values: Sequence[tuple[float, bool]]) -> Line:
         points=" ".join(f"{x:g},{y:g}" for x, y in places),
         marks=[x for (x, _), (_, failed) in zip(places, values, strict=False) if failed],
     )
+
+
+CHART = 240  # the height of a chart
+CURVES = ("p50", "p95", "p99")
+_ROOM = 0.92  # of the height, for the highest value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a chart shows of one step of time."""
+
+    start: float
+    end: float
+    values: Sequence[float | None]  # of CURVES
+    failed: float  # share of the results
+    word: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """One step of a chart, for whoever points at it, and the share of failures in it."""
+
+    word: str
+    x: float
+    width: float
+    bad: float  # the height of the bar of what failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Percentiles over a window as stairs, with a gap where nothing was measured."""
+
+    curves: Sequence[tuple[str, Sequence[str]]]  # each by name, as the points of polylines
+    spots: Sequence[Spot]
+    top: float  # seconds at the upper edge
+    height: int = CHART
+
+
+def chart(steps: Sequence[Step], start: float, end: float) -> Chart:
+    """Draw steps of one length between two instants (seconds), the earliest first."""
+    highest = max((value for step in steps for value in step.values if value is not None), default=0.0)
+    top, scale = highest / _ROOM or 1.0, WIDTH / ((end - start) or 1.0)
+
+    def x(at: float) -> float:
+        return round(min(max((at - start) * scale, 0.0), float(WIDTH)), 1)
+
+    spots = [
+        Spot(
+            word=step.word,
+            x=x(step.start),
+            width=round(x(step.end) - x(step.start), 1),
+            bad=round(CHART * step.failed, 1),
+        )
+        for step in steps
+    ]
+    curves = []
+    for number, name in enumerate(CURVES):
+        lines: list[list[str]] = []
+        before: float | None = None  # where the last stair ended
+        for step in steps:
+            value = step.values[number]
+            if value is None:
+                continue
+            if step.start != before:
+                lines.append([])
+            y = round(CHART * (1 - value / top), 1)
+            lines[-1] += [f"{x(step.start):g},{y:g}", f"{x(step.end):g},{y:g}"]
+            before = step.end
+        curves.append((name, [" ".join(line) for line in lines]))
+    return Chart(curves=curves, spots=spots, top=top)

@@ -22,14 +22,11 @@ from checks.store.outbox import StoredTransition
 from checks.store.setting import SETTABLE
 from monitoring.models import Incident, Monitor
 from monitoring.operator import heartbeats
+from monitoring.operator import latency as latencies
 from monitoring.operator.drawing import Fall, Stroke, strip, waterfall
 from monitoring.publish import spec_of, store_engine
+from monitoring.windows import NAMED
 
-LATENCY_WINDOWS = (
-    ("An hour", timedelta(hours=1)),
-    ("A day", timedelta(days=1)),
-    ("A month", timedelta(days=30)),
-)
 AVAILABILITY_WINDOWS = (("A day", timedelta(days=1)), ("A week", timedelta(days=7)), ("A month", timedelta(days=30)))
 STROKES = 120  # results in the strip
 RESULTS = 25  # results in words
@@ -43,7 +40,7 @@ class Measurements:
     """What the store says of one monitor."""
 
     view: reader.MonitorView | None = None
-    latencies: Sequence[tuple[str, reader.LatencySummary]] = ()
+    latency: latencies.Latency | None = None  # of what is probed
     availabilities: Sequence[tuple[str, reader.Availability, float]] = ()  # with the observed share
     results: Sequence[reader.ResultView] = ()  # newest first
     transitions: Sequence[StoredTransition] = ()  # newest first
@@ -64,6 +61,7 @@ class MonitorPage:
     measured: Measurements
     runbook: str  # a web address, or empty
     options: Sequence[tuple[str, str]]
+    windows: Sequence[str]  # that may be chosen by name
     falls: Sequence[Fall]
     strokes: Sequence[Stroke]
     heartbeat: heartbeats.Heartbeat | None
@@ -71,13 +69,14 @@ class MonitorPage:
     now: datetime
 
 
-def assemble(monitor: Monitor, now: datetime, asked: heartbeats.Asked | None = None) -> MonitorPage:
+def assemble(monitor: Monitor, now: datetime, query: Mapping[str, str] | None = None) -> MonitorPage:
     """The page of one monitor. Where the store can't be read it says so, with what Django knows."""
     spec = heartbeat_spec(monitor)
-    measured = _measure(monitor, spec, asked or heartbeats.Asked(), now)
+    source = KINDS[monitor.kind].spec.source if monitor.kind in KINDS else ""
+    window = latencies.asked(query or {}, now) if source == "probed" else None
+    measured = _measure(monitor, spec, heartbeats.asked(query or {}), window, now)
     latest = measured.results[0] if measured.results else None
     runbook = str(monitor.spec.get("runbook") or "")
-    source = KINDS[monitor.kind].spec.source if monitor.kind in KINDS else ""
     is_watched = monitor.retired_at is None and not monitor.paused
     recent = [(str(result.outcome), result.latency_ns) for result in reversed(measured.results)]
     return MonitorPage(
@@ -88,6 +87,7 @@ def assemble(monitor: Monitor, now: datetime, asked: heartbeats.Asked | None = N
         measured=measured,
         runbook=runbook if runbook.startswith(("https://", "http://")) else "",
         options=options(monitor),
+        windows=tuple(NAMED),
         falls=waterfall(latest.phases) if latest else [],
         strokes=strip(recent),
         heartbeat=None if spec is None else heartbeats.assemble(monitor, spec, measured.view, measured.job, now),
@@ -96,7 +96,9 @@ def assemble(monitor: Monitor, now: datetime, asked: heartbeats.Asked | None = N
     )
 
 
-def _measure(monitor: Monitor, spec: HeartbeatSpec | None, asked: heartbeats.Asked, now: datetime) -> Measurements:
+def _measure(
+    monitor: Monitor, spec: HeartbeatSpec | None, asked: heartbeats.Asked, window: latencies.Asked | None, now: datetime
+) -> Measurements:
     uuid = monitor.uuid
     try:
         with reading(store_engine()) as conn:
@@ -107,7 +109,7 @@ def _measure(monitor: Monitor, spec: HeartbeatSpec | None, asked: heartbeats.Ask
             views = reader.overview(conn, now, include_removed=True, monitor=uuid)
             return Measurements(
                 view=views[0] if views else None,
-                latencies=[(word, reader.latency(conn, uuid, now - each, now, now)) for word, each in LATENCY_WINDOWS],
+                latency=None if window is None else latencies.read(conn, uuid, window, now),
                 availabilities=availabilities,
                 results=reader.recent_results(conn, uuid, STROKES),
                 transitions=reader.transitions(conn, uuid, now - TRANSITIONS, now)[: -MOST_TRANSITIONS - 1 : -1],

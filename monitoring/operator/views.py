@@ -19,7 +19,7 @@ from checks.store.setting import NotSettable
 from monitoring import manual, publish
 from monitoring.models import Incident, Monitor
 from monitoring.operator import dashboard as dashboards
-from monitoring.operator import heartbeats, history
+from monitoring.operator import history
 from monitoring.operator import incidents as incident_pages
 
 MOST_TEXT = 200  # characters of a filter
@@ -41,7 +41,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def monitor(request: HttpRequest, slug: str) -> HttpResponse:
     """One monitor. A retired one keeps its page: its history is kept."""
     found = get_object_or_404(Monitor, slug=slug)
-    page = history.assemble(found, clock.utcnow(), heartbeats.asked(request.GET))
+    page = history.assemble(found, clock.utcnow(), request.GET)
     return render(request, "operator/monitor.html", {"page": page})
 
 

@@ -11,11 +11,21 @@ from django.utils.safestring import SafeString, mark_safe
 
 from monitoring import words
 from monitoring.models import Incident
+from monitoring.objectives.budget import Budget
 from monitoring.status import days
 from monitoring.status.public import Overall, PublicComponent, PublicDay, PublicIncident
 
 register = template.Library()
-for word in (words.percent, words.share, words.since, words.spoken, words.spoken_ns):
+for word in (
+    words.burn,
+    words.kept,
+    words.percent,
+    words.promised,
+    words.share,
+    words.since,
+    words.spoken,
+    words.spoken_ns,
+):
     register.filter(word)
 
 # A status is told by shape and word, never by colour alone. Each is drawn on 16 x 16.
@@ -109,10 +119,32 @@ def incident_end(incident: PublicIncident) -> str:
     return _ENDS.get(incident.resolution, "Resolved")
 
 
+@register.simple_tag
+def budget_status(budget: Budget) -> str:
+    """The status whose colour and shape an error budget has: three quarters of it gone is worth a look."""
+    if budget.spent is None:
+        return "unknown"
+    if budget.broken:
+        return "down"
+    return "degraded" if budget.spent >= 0.75 else "up"
+
+
+@register.simple_tag
+def gauge(share: float) -> int:
+    """How much of a drawing of 1000 units a share fills."""
+    return round(1000 * min(1.0, max(0.0, share)))
+
+
 @register.filter
 def to_the(instant: datetime) -> str:
     """The form of `moment` in which an instant on a schedule is written: with its second where that matters."""
     return "second" if instant.second else "minute"
+
+
+@register.filter
+def utc_input(instant: datetime) -> str:
+    """An instant as a field for date and time takes it, in UTC."""
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M}"
 
 
 @register.simple_tag

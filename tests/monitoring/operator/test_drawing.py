@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.result import PHASES
-from monitoring.operator.drawing import STRIP, WIDTH, line, strip, waterfall
+from monitoring.operator.drawing import STRIP, WIDTH, Step, chart, line, strip, waterfall
 
 
 def test_phases_follow_each_other_on_one_scale():
@@ -66,3 +67,32 @@ def test_a_line_stays_inside_the_drawing_whatever_the_numbers(values):
         x, y = map(float, point.split(","))
         assert 0 <= x <= WIDTH
         assert 0 <= y <= STRIP
+
+
+def step(start, end, *values, failed=0.0):
+    return Step(start=start, end=end, values=values, failed=failed, word=f"from {start}")
+
+
+def test_a_chart_is_stairs_whose_highest_stays_inside():
+    drawn = chart([step(0, 10, 1.0, 2.0, 4.0), step(10, 20, 2.0, 2.0, 8.0)], 0, 20)
+
+    curves = dict(drawn.curves)
+    assert set(curves) == {"p50", "p95", "p99"}
+    assert curves["p50"] == ["0,212.4 500,212.4 500,184.8 1000,184.8"]
+    assert drawn.top == pytest.approx(8 / 0.92)
+    assert [(spot.x, spot.width) for spot in drawn.spots] == [(0, 500), (500, 500)]
+
+
+def test_a_chart_has_a_gap_where_nothing_was_measured_and_a_bar_for_what_failed():
+    steps = [step(0, 10, 1.0, 1.0, 1.0), step(20, 30, 1.0, 1.0, 1.0), step(30, 40, None, None, None, failed=0.5)]
+
+    drawn = chart(steps, 0, 40)
+
+    assert [len(lines) for _, lines in drawn.curves] == [2, 2, 2]
+    assert [spot.bad for spot in drawn.spots] == [0, 0, 120]
+    assert [spot.word for spot in drawn.spots] == ["from 0", "from 20", "from 30"]
+
+
+def test_a_chart_of_nothing_is_empty():
+    assert [lines for _, lines in chart([], 0, 0).curves] == [[], [], []]
+    assert dict(chart([step(0, 1, 0.0, 0.0, 0.0)], 0, 1).curves)["p50"] == ["0,240 1000,240"]

@@ -1,0 +1,128 @@
+"""What results add up to: histograms by phase, counts by outcome, and from when to when they were counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from checks.histogram import Histogram
+from checks.result import PHASES, Outcome
+from checks.store.rollup import TOTAL
+
+COUNTS = ("complete", "incomplete", *(outcome.value for outcome in Outcome))
+APDEX = 0.5  # seconds: an answer within this satisfies, one within four times as long is tolerated
+
+_ALL = (TOTAL, *PHASES)
+_SHARES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+_TOLERATED = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """Percentiles in seconds, within 1 %; the lowest and highest are exact. None without a complete result.
+
+    Beside them how many results they are made of, and how many had no latency to speak of. Of a phase, `complete` are
+    the results in which it happened.
+    """
+
+    p50: float | None = None
+    p75: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    min: float | None = None
+    max: float | None = None
+    complete: int = 0
+    incomplete: int = 0  # timed out, refused
+
+    @classmethod
+    def of(cls, histogram: Histogram, complete: int, incomplete: int = 0) -> Latencies:
+        """What a histogram tells."""
+        found = (*histogram.quantiles(_SHARES), histogram.min_ns, histogram.max_ns)
+        seconds = [None if ns is None else ns / 1e9 for ns in found]
+        names = ("p50", "p75", "p90", "p95", "p99", "p999", "min", "max")
+        return cls(**dict(zip(names, seconds, strict=True)), complete=complete, incomplete=incomplete)
+
+
+@dataclass(slots=True)
+class Tally:
+    """A sum over results and roll-ups, in any order."""
+
+    histograms: dict[str, Histogram] = field(default_factory=lambda: {TOTAL: Histogram()})
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    start: datetime | None = None  # what was counted begins and ends here, which may not be what was asked
+    end: datetime | None = None
+
+    def add_rolled(self, phase: str, histogram: bytes, counts: Sequence[int]) -> None:
+        """Count a roll-up of one phase; `counts` are those of COUNTS."""
+        self.of(phase).merge_bytes(histogram)
+        if phase == TOTAL:
+            for name, number in zip(COUNTS, counts, strict=True):
+                self.counts[name] += number
+
+    def add_result(self, outcome: str, times: Sequence[int | None]) -> None:
+        """Count a result, of which the latency and then the phases are given, or the latency alone."""
+        self.counts[outcome] += 1
+        if times[0] is None:
+            self.counts["incomplete"] += 1
+            return
+        self.counts["complete"] += 1
+        for phase, nanoseconds in zip(_ALL, times, strict=False):
+            if nanoseconds is not None:
+                self.of(phase).add(nanoseconds)
+
+    def add(self, other: Tally) -> None:
+        """Count all that another one counted."""
+        for phase, histogram in other.histograms.items():
+            self.of(phase).merge(histogram)
+        for name, number in other.counts.items():
+            self.counts[name] += number
+        if other.start is not None and other.end is not None:
+            self.cover(other.start, other.end)
+
+    def cover(self, start: datetime, end: datetime) -> None:
+        """Say that what lies in this stretch has been counted."""
+        self.start = start if self.start is None else min(self.start, start)
+        self.end = end if self.end is None else max(self.end, end)
+
+    def of(self, phase: str) -> Histogram:
+        """The histogram of a phase, or of the total."""
+        return self.histograms.get(phase) or self.histograms.setdefault(phase, Histogram())
+
+    @property
+    def latency(self) -> Latencies:
+        """The percentiles of the total."""
+        return Latencies.of(self.histograms[TOTAL], self.counts["complete"], self.counts["incomplete"])
+
+    @property
+    def phases(self) -> dict[str, Latencies]:
+        """The percentiles of each phase that happened, in their order."""
+        found = ((phase, self.histograms.get(phase)) for phase in PHASES)
+        return {phase: Latencies.of(each, each.count) for phase, each in found if each is not None and each.count}
+
+    @property
+    def judged(self) -> int:
+        """The results that say something of the target: all but those which were our own fault."""
+        return self.counts["up"] + self.counts["degraded"] + self.counts["down"]
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of the judged results that succeeded; None without one."""
+        return (self.counts["up"] + self.counts["degraded"]) / self.judged if self.judged else None
+
+    def apdex(self, seconds: float = APDEX) -> float | None:
+        """The share of the judged results that satisfied, those that were tolerated by half; None without one.
+
+        Failures satisfy nobody. Those among them that were answered stand in the histogram with the others; they are
+        taken from the fastest, so that the figure may be too low and is never too high.
+        """
+        if not self.judged:
+            return None
+        histogram, limit = self.histograms[TOTAL], round(seconds * 1e9)
+        satisfied = histogram.count_within(limit)
+        tolerated = histogram.count_within(_TOLERATED * limit) - satisfied
+        failed = max(0, self.counts["complete"] - self.counts["up"] - self.counts["degraded"])
+        tolerated -= min(tolerated, max(0, failed - satisfied))
+        return (max(0, satisfied - failed) + tolerated / 2) / self.judged
