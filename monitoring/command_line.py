@@ -62,6 +62,14 @@ def main(argv: Sequence[str]) -> int:
             from monitoring.mail_pings import main as run_mail_pings
 
             _leave_at_once(run_mail_pings(list(argv[2:])))
+        if argv[1:2] == ["backup"]:
+            from monitoring.backup.commands import run_backup
+
+            return run_backup(list(argv[2:]))
+        if argv[1:2] == ["restore"]:
+            from monitoring.backup.commands import run_restore
+
+            return run_restore(list(argv[2:]))
         from django.core.management import execute_from_command_line
 
         execute_from_command_line(list(argv))

@@ -3,6 +3,7 @@
 | code | status | meaning |
 | --- | --- | --- |
 | `ok` | 200 | everything is as it should be |
+| `muted` | 200 | it works, and tells nobody: a copy that was restored, until `manage.py unmute` |
 | `dead_letters` | 200 | it works, and a message was given up: look at the notifications |
 | `trouble` | 200 | it works, and reports a trouble of its own: look at the dashboard |
 | `configuration_unreachable` | 503 | Django's database does not answer |
@@ -29,6 +30,7 @@ from django.http import HttpRequest, HttpResponse
 
 from checks import clock
 from checks.store.engine import SchemaMismatch, StoreProblem, our_trouble, reading
+from checks.store.muting import MUTED
 from checks.store.schema import sign_of_life, trouble
 from checks.store.upgrade import check_schema
 from monitoring.models import Notification
@@ -89,10 +91,13 @@ def readiness() -> Readiness:
     code = _configuration() or _measurements()
     if code:
         return Readiness(code, working=False)
+    troubles = _troubles()
+    if MUTED in troubles:
+        return Readiness("muted", working=True)
     given_up = Notification.objects.filter(status=Notification.Status.DEAD)
     if given_up.exclude(event=Notification.Event.TEST).exists():  # whoever tests a channel sees what became of it
         return Readiness("dead_letters", working=True)
-    return Readiness("trouble" if _reports_trouble() else "ok", working=True)
+    return Readiness("trouble" if troubles else "ok", working=True)
 
 
 def _configuration() -> str:
@@ -139,7 +144,7 @@ def _measurements() -> str:
     return ""
 
 
-def _reports_trouble() -> bool:
-    """Whether something is wrong with us that goes on."""
+def _troubles() -> frozenset[str]:
+    """What is wrong with us and goes on."""
     with reading(store_engine()) as conn:
-        return conn.execute(sa.select(trouble.c.what).limit(1)).first() is not None
+        return frozenset(conn.execute(sa.select(trouble.c.what)).scalars())

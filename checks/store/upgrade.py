@@ -59,7 +59,7 @@ def check_schema(engine: sa.Engine) -> None:
     """Pass where the store's tables are of this version; raise SchemaMismatch, which says what to do, elsewhere."""
     with engine.connect() as conn:
         found = _refuse_newer(conn)
-    wanted = _known()[-1]
+    wanted = known_revisions()[-1]
     if found is None:
         raise SchemaMismatch("the store has no tables yet; `manage.py up` makes them")
     if found != wanted:
@@ -73,7 +73,7 @@ def _refuse_newer(conn: sa.Connection) -> str | None:
     found: str | None = None
     if sa.inspect(conn).has_table(VERSION_TABLE):
         found = conn.execute(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE))).scalar()
-    if found is not None and found not in _known():
+    if found is not None and found not in known_revisions():
         raise SchemaMismatch(
             f"the store's tables are of revision {found}, which this version does not know:"
             " a newer Stillup made them; install that version here too",
@@ -81,7 +81,7 @@ def _refuse_newer(conn: sa.Connection) -> str | None:
     return found
 
 
-def _known() -> list[str]:
+def known_revisions() -> list[str]:
     """The revisions of this version in their order: the name of each file begins with its number."""
     return sorted(path.name.partition("_")[0] for path in (_REVISIONS / "versions").glob("[0-9]*_*.py"))
 

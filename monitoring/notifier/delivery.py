@@ -77,11 +77,17 @@ def pause_after(attempt: int) -> float:
 
 
 def claim(
-    name: str, now: datetime, lease: timedelta, *, busy: Collection[UUID] = (), not_these: Collection[UUID] = ()
+    name: str,
+    now: datetime,
+    lease: timedelta,
+    *,
+    busy: Collection[UUID] = (),
+    not_these: Collection[UUID] = (),
+    muted: bool = False,
 ) -> Claimed | None:
     """The message that is due longest and may be sent, now leased to `name`; None where there is none.
 
-    `busy`: channels that have no slot left in this process. `not_these`: messages that it still has in hand; their
+    Where we are `muted` none may, and those that are due are held. `busy`: channels that have no slot left in this process. `not_these`: messages that it still has in hand; their
     leases run out while a database that is away keeps us from writing down that they were sent.
     """
     expired = Q(status=Status.SENDING, leased_until__lte=now)
@@ -92,7 +98,7 @@ def claim(
         .order_by("next_attempt_at", "created_at", "key")
     )
     for uuid, incident in list(rows.values_list("uuid", "incident_id")[:LOOK_AHEAD]):
-        if claimed := _claim_one(uuid, incident, name, now, lease):
+        if claimed := _claim_one(uuid, incident, name, now, lease, muted=muted):
             return claimed
     return None
 
@@ -102,7 +108,9 @@ def _locked(rows: QuerySet[Notification]) -> QuerySet[Notification]:
     return rows.select_for_update(of=("self",)) if connection.vendor == "postgresql" else rows
 
 
-def _claim_one(uuid: UUID, incident: UUID | None, name: str, now: datetime, lease: timedelta) -> Claimed | None:
+def _claim_one(
+    uuid: UUID, incident: UUID | None, name: str, now: datetime, lease: timedelta, *, muted: bool
+) -> Claimed | None:
     with transaction.atomic():
         # One claim an incident at a time: whether a message may go depends on its neighbours.
         if incident is not None and connection.vendor == "postgresql":
@@ -118,7 +126,8 @@ def _claim_one(uuid: UUID, incident: UUID | None, name: str, now: datetime, leas
         waiting = [_waiting(other, now) for other in neighbours]
         for number, other in enumerate(neighbours[: place + 1]):
             if other.status in (Status.PENDING, Status.SENDING) and not waiting[number].being_sent:
-                why = mutes.reason_to_hold(waiting[number], waiting[number + 1 :], recipients=recipients)
+                later = waiting[number + 1 :]
+                why = mutes.reason_to_hold(waiting[number], later, recipients=recipients, muted=muted)
                 if why is not None:
                     _hold(other, why.value)
                     waiting[number] = mutes.Waiting(event=other.event, status=Status.HELD)

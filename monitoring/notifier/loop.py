@@ -29,6 +29,7 @@ from checks.store.writer import CHANNEL
 from monitoring import ping_keys, publish
 from monitoring.notifier import delivery, loose_ends, reminders, system, waiting
 from monitoring.notifier.dispatch import OUTAGES, Dispatcher
+from monitoring.notifier.muted import Muted
 from monitoring.notifier.slots import Outage, Slots
 from monitoring.status import snapshot
 
@@ -53,7 +54,7 @@ class Notifier:
         self._watchdog = Watchdog()
         self._began = clock.monotonic()
         self._stopping = asyncio.Event()
-        self._slots = Slots(self._name, lease, self._watchdog)
+        self._slots = Slots(self._name, lease, self._watchdog, muted=Muted(engine))
         self._dispatcher = Dispatcher(engine, self._name, lease, queued=self._slots.wake)
         self._signs = Signs(process=self._name, role=NOTIFIER, location=EVERYWHERE)
         self._jumps = JumpDetector()

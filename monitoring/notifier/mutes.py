@@ -17,6 +17,7 @@ class Hold(StrEnum):
     FOLDED = "folded into the message that it is resolved, which says from when to when it lasted"
     CHANNEL_DELETED = "withdrawn: the channel was deleted"
     RECIPIENT_GONE = "withdrawn: the channel's URL was changed and names fewer recipients"
+    MUTED = "muted: this installation was restored from a backup and tells nobody anything until `manage.py unmute`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +30,15 @@ class Waiting:
     being_sent: bool = False  # by a notifier whose lease holds
 
 
-def reason_to_hold(message: Waiting, later: Sequence[Waiting], *, recipients: int | None) -> Hold | None:
-    """Why the message will never be sent; None where it may. `recipients` of its channel, None where that is gone."""
+def reason_to_hold(
+    message: Waiting, later: Sequence[Waiting], *, recipients: int | None, muted: bool = False
+) -> Hold | None:
+    """Why the message will never be sent; None where it may. `recipients` of its channel, None where that is gone.
+
+    What is due while we are `muted` is not kept for later: whoever is heard again speaks of what happens then.
+    """
+    if muted:
+        return Hold.MUTED
     if recipients is None:
         return Hold.CHANNEL_DELETED
     if message.recipient >= recipients:

@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -55,11 +56,19 @@ class Slots:
     """Delivers messages until it is stopped."""
 
     def __init__(
-        self, name: str, lease: timedelta, watchdog: Watchdog, *, slots: int = SLOTS, pool: Pool | None = None
+        self,
+        name: str,
+        lease: timedelta,
+        watchdog: Watchdog,
+        *,
+        muted: Callable[[], bool] = lambda: False,
+        slots: int = SLOTS,
+        pool: Pool | None = None,
     ) -> None:
         self._name = name
         self._lease = lease
         self._watchdog = watchdog
+        self._muted = muted
         self._count = slots
         self.pool = pool or Pool()
         self._free = threading.Semaphore(slots)
@@ -134,7 +143,9 @@ class Slots:
         with self._lock:
             in_flight = dict(self._in_flight)
         busy = delivery.busy_channels(in_flight.values(), self._count)
-        claimed = delivery.claim(self._name, clock.utcnow(), self._lease, busy=busy, not_these=in_flight)
+        claimed = delivery.claim(
+            self._name, clock.utcnow(), self._lease, busy=busy, not_these=in_flight, muted=self._muted()
+        )
         if claimed is not None:
             with self._lock:
                 self._in_flight[claimed.uuid] = claimed.channel.pk

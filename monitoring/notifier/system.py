@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from django.db import IntegrityError, transaction
 
 from checks.store import outbox
+from checks.store.muting import MUTED
 from monitoring.models import Channel, Incident, IncidentUpdate, Notification
 from monitoring.notifier import incidents, messages, routing
 
@@ -68,7 +69,7 @@ def resolve_incident(what: str, now: datetime) -> bool:
 def follow_troubles(engine: sa.Engine, now: datetime) -> None:
     """Open an incident for each trouble that the store's processes report, and end those that nobody reports now."""
     with engine.begin() as conn:
-        present = {t.what: t for t in outbox.troubles(conn) if now - t.seen_at <= SEEN_WITHIN}
+        present = {t.what: t for t in outbox.troubles(conn) if now - t.seen_at <= SEEN_WITHIN and t.what != MUTED}
     open_ones = Incident.objects.filter(cause__startswith="system:", resolved_at=None).values_list("cause", flat=True)
     for what in [cause.removeprefix("system:") for cause in open_ones]:
         if what not in present and not what.startswith((CHANNEL, DISPATCH)):

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from django.db import OperationalError, connection
 
 from checks import clock
+from checks.store import muting
 from checks.store.schema import sign_of_life, trouble
 from monitoring import health
 from monitoring.models import Notification
@@ -85,6 +86,13 @@ def test_a_trouble_of_ours_is_a_code_and_no_failure(client, alive, published_to)
     with published_to.begin() as conn:
         conn.execute(trouble.insert(), {"what": "no_resolver", "message": "m", "since": now, "seen_at": now})
     assert asked(client) == (200, "trouble")
+
+
+def test_a_copy_that_tells_nobody_says_so(client, alive, published_to):
+    alive(worker=1, notifier=1)
+    with published_to.begin() as conn:
+        muting.mute(conn, "restored", clock.utcnow())
+    assert asked(client) == (200, "muted")
 
 
 def test_a_store_of_another_version_is_a_schema_mismatch(client, published_to):
