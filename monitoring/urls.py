@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import path
 
 from monitoring import health
+from monitoring.api import figures
 from monitoring.api.healthchecks.urls import urlpatterns as healthchecks
 from monitoring.operator import views as operator
 from monitoring.status import views as status
@@ -25,5 +26,8 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     *healthchecks,
+    path("api/v1/figures", figures.of_all, name="api_figures"),
+    path("api/v1/monitors/<slug:slug>/figures", figures.of_monitor, name="api_monitor_figures"),
+    path("api/v1/monitors/<slug:slug>/series", figures.series, name="api_monitor_series"),
     path("admin/", admin.site.urls),
 ]

@@ -1,4 +1,4 @@
-"""Windows of time, as a page or a program asks for them: `?window=day`, or `?from=` and `?to=`."""
+"""Windows of time, as a page or a program asks for them: `?window=day`, or `?start=` and `?end=`."""
 
 from __future__ import annotations
 
@@ -42,25 +42,26 @@ def named(name: str, now: datetime) -> Window:
 
 def asked(query: Mapping[str, str], now: datetime) -> Window:
     """The window of a query; the last day where it names none. Raises NoWindow."""
-    begin, end = query.get("from", "").strip(), query.get("to", "").strip()
+    begin, end = query.get("start", "").strip(), query.get("end", "").strip()
     name = query.get("window", "").strip()
     if not begin and not end:
         if name and name not in NAMED:
-            raise NoWindow(f"window is {name[:40]!r}; allowed: {', '.join(NAMED)}, or from and to")
+            raise NoWindow(f"window is {name[:40]!r}; allowed: {', '.join(NAMED)}, or start and end")
         return named(name or DEFAULT, now)
     if not begin:
-        raise NoWindow("there is a `to` and no `from`")
-    start, until = _instant("from", begin), min(_instant("to", end), now) if end else now
+        raise NoWindow("there is an end and no start")
+    start, until = _instant("start", begin), min(_instant("end", end), now) if end else now
     if start >= until:
-        raise NoWindow("`from` is not before `to`, or lies in the future")
+        raise NoWindow("the start is not before the end, or lies in the future")
     if until - start > LONGEST:
-        raise NoWindow(f"from and to lie {(until - start).days} days apart; allowed: at most {LONGEST.days}")
+        raise NoWindow(f"start and end lie {(until - start).days} days apart; allowed: at most {LONGEST.days}")
     return Window(CUSTOM, start, until)
 
 
 def _instant(name: str, text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
+        # After a T, a space can only be a plus that was not quoted.
+        found = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         raise NoWindow(

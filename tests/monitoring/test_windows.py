@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 10, 12, 20, tzinfo=UTC)
         ({}, "day", timedelta(days=1)),
         ({"window": "hour"}, "hour", timedelta(hours=1)),
         ({"window": "week", "q": "else"}, "week", timedelta(days=7)),
-        ({"window": "month", "from": " "}, "month", timedelta(days=30)),
+        ({"window": "month", "start": " "}, "month", timedelta(days=30)),
     ],
 )
 def test_a_named_window_ends_now(query, name, length):
@@ -26,11 +26,12 @@ def test_a_named_window_ends_now(query, name, length):
         ("2026-03-01T10:00", "2026-03-02T11:30", (3, 1, 10, 0), (3, 2, 11, 30)),
         ("2026-03-01 10:00", "", (3, 1, 10, 0), (3, 10, 12, 20)),
         ("2026-03-01", "2026-03-02T00:00:00+02:00", (3, 1, 0, 0), (3, 1, 22, 0)),
+        ("2026-03-01T12:00 02:00", "", (3, 1, 10, 0), (3, 10, 12, 20)),
         ("2026-03-01T10:00Z", "2027-01-01", (3, 1, 10, 0), (3, 10, 12, 20)),
     ],
 )
 def test_a_window_of_ones_own_is_in_utc_where_it_names_no_zone_and_ends_now_at_the_latest(begin, end, start, until):
-    found = asked({"from": begin, "to": end, "window": "hour"}, NOW)
+    found = asked({"start": begin, "end": end, "window": "hour"}, NOW)
 
     assert found == Window(CUSTOM, datetime(2026, *start, tzinfo=UTC), datetime(2026, *until, tzinfo=UTC))
     assert found.length == found.end - found.start
@@ -40,12 +41,12 @@ def test_a_window_of_ones_own_is_in_utc_where_it_names_no_zone_and_ends_now_at_t
     ("query", "sentence"),
     [
         ({"window": "year"}, "window is 'year'; allowed: hour, day, week, month"),
-        ({"to": "2026-03-01"}, "there is a `to` and no `from`"),
-        ({"from": "yesterday"}, "from is 'yesterday'; allowed: an instant"),
-        ({"from": "2026-03-01", "to": "0001-01-01T00:00+14:00"}, "to is"),
-        ({"from": "2026-03-02", "to": "2026-03-01"}, "`from` is not before `to`"),
-        ({"from": "2026-04-01"}, "lies in the future"),
-        ({"from": "2020-01-01"}, "2260 days apart; allowed: at most 1098"),
+        ({"end": "2026-03-01"}, "there is an end and no start"),
+        ({"start": "yesterday"}, "start is 'yesterday'; allowed: an instant"),
+        ({"start": "2026-03-01", "end": "0001-01-01T00:00+14:00"}, "end is"),
+        ({"start": "2026-03-02", "end": "2026-03-01"}, "the start is not before the end"),
+        ({"start": "2026-04-01"}, "lies in the future"),
+        ({"start": "2020-01-01"}, "2260 days apart; allowed: at most 1098"),
     ],
 )
 def test_what_is_no_window_is_told_with_what_is_allowed(query, sentence):

@@ -1,0 +1,63 @@
+"""The door of what programs read: their API key, and each refusal as a sentence in JSON."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.views.decorators.http import require_safe
+from sqlalchemy.exc import SQLAlchemyError
+
+from checks.store.engine import StoreProblem, our_trouble
+from monitoring.api.keys import key_of
+
+logger = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+
+
+class Refused(Exception):
+    """A request that is not answered as asked."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def reading(view: Callable[..., Document]) -> Callable[..., HttpResponseBase]:
+    """The view for GET and HEAD whose document is for everybody with an API key."""
+
+    @require_safe
+    @wraps(view)
+    def answer(request: HttpRequest, **parts: Any) -> HttpResponse:
+        try:
+            _check_key(request)
+            return JsonResponse(view(request, **parts))
+        except Refused as exc:
+            return _refusal(exc.status, str(exc))
+        except (OperationalError, SQLAlchemyError, StoreProblem) as exc:
+            logger.warning("A call could not be answered: %s", our_trouble(exc) or exc, extra={"action": "api_failed"})
+            refusal = _refusal(503, "the databases can't be used at the moment; try again")
+            refusal["Retry-After"] = "10"
+            return refusal
+
+    return answer
+
+
+def _check_key(request: HttpRequest) -> None:
+    text = request.headers.get("X-Api-Key") or request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if not text.strip():
+        raise Refused(401, "an API key is needed, in the header X-Api-Key or as Authorization: Bearer")
+    if key_of(text.strip()) is None:
+        raise Refused(401, "wrong API key")
+
+
+def _refusal(status: int, sentence: str) -> HttpResponse:
+    answer = JsonResponse({"error": sentence}, status=status)
+    # The sentence is the answer: Django would log each as a trouble of its own.
+    answer._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+    return answer
