@@ -56,7 +56,9 @@ _SETTINGS = {
 class PostgresServer:
     """A running server. `url(name)` is the address of one of its databases."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        """With these settings beside those that all tests have."""
+        self._settings = {**_SETTINGS, **settings}
         self.directory = Path(tempfile.mkdtemp(prefix="stillup-pg-"))
         self.port = _free_port()
         self._user = _unprivileged()
@@ -84,6 +86,13 @@ class PostgresServer:
     def drop_database(self, name: str) -> None:
         with self._admin() as conn:
             conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def restart(self) -> None:
+        """What `pg_ctl restart -m immediate` does: everything is cut off, and the server recovers from its log."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(_START)
+        self._process = self._start()
+        self._await()
 
     def stop(self) -> None:
         """End the server at once and remove what it wrote."""
@@ -123,8 +132,8 @@ class PostgresServer:
             raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
 
     def _start(self) -> subprocess.Popen[bytes]:
-        settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
-        with (self.directory / "log").open("wb") as log:
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
+        with (self.directory / "log").open("ab") as log:
             return subprocess.Popen(
                 [self._binaries / "postgres", "-D", self.directory / "data", "-p", str(self.port), *settings],
                 stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Servers come and go for a minute while processes are killed at random: the books must balance afterwards."""
+"""Servers come and go while processes are killed at random, and worse: the books must balance afterwards."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.books import Books
+from tests.crash.storm import Storm
 from tests.journeys.inbox import Inbox
 from tests.journeys.stack import ROLES, Stack, wait_until
 from tests.journeys.target import Target
@@ -69,6 +71,17 @@ def test_the_books_balance_after_a_minute_of_chaos(database: str, tmp_path: Path
 
         for number in range(SERVERS):
             check_books(stack, inbox, f"server-{number}", f"Server {number}")
+
+
+def test_four_workers_and_two_notifiers_weather_a_storm(tmp_path: Path) -> None:
+    """The short form of `benchmarks/chaos.py`: each of its disruptions once or so."""
+    with Storm(tmp_path, monitors=200, seconds=270, workers=4, notifiers=2, seed=f"{time.time_ns():x}") as storm:
+        print(f"seed {storm.seed}")
+        storm.rage()
+        books = Books(storm)
+    print(books.figures, storm.fleet.exits)
+    assert books.faults == []
+    assert not any(storm.statuses)
 
 
 def check_books(stack: Stack, inbox: Inbox, slug: str, name: str) -> None:
