@@ -193,7 +193,8 @@ def _oncalendar(expression: str, start: datetime) -> Iterator[datetime]:
     return occurrences
 
 
-def _zone(name: str) -> zoneinfo.ZoneInfo:
+def time_zone(name: str) -> zoneinfo.ZoneInfo:
+    """The time zone of this name. Raises ValueError that says what to write."""
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as exc:
@@ -206,7 +207,7 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
 
 def _first_after(read: _Occurrences, expression: str, zone: str, after: datetime) -> datetime | None:
     # The libraries tell UTC by identity, and are several times faster in it.
-    local = after.astimezone(UTC if zone == "UTC" else _zone(zone))
+    local = after.astimezone(UTC if zone == "UTC" else time_zone(zone))
     for occurrence in read(expression, local):
         instant = occurrence.astimezone(UTC)
         # In an hour that exists twice a library may answer with the first of the two, which is over.

@@ -40,6 +40,27 @@ def share(ratio: float | None) -> str:
     return "100 %" if ratio >= 0.9995 else f"{min(99, max(1, round(ratio * 100)))} %"
 
 
+def kept(ratio: float | None) -> str:
+    """A share that is measured against a promise: three decimals, rounded down. A dash where there is none."""
+    if ratio is None:
+        return NONE
+    return "100 %" if ratio >= 1 else f"{math.floor(ratio * 100_000 + 1e-7) / 1000:.3f} %"
+
+
+def promised(percent: float) -> str:
+    """A target as it was written: `99.9 %`."""
+    return f"{percent:g} %"
+
+
+def burn(rate: float | None) -> str:
+    """How fast a budget is spent: `1.4`. A little is not nothing; a dash where nothing counted."""
+    if rate is None:
+        return NONE
+    if rate <= 0:
+        return "0"
+    return f"{rate:.0f}" if rate >= 100 else f"{rate:.1f}" if rate >= 0.05 else "< 0.1"
+
+
 def failure(found: Mapping[str, str] | None) -> str:
     """What a failure says to an operator, in one line; nothing where there is none."""
     return str(found.get("message") or found.get("reason") or "") if found else ""

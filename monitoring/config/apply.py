@@ -18,7 +18,7 @@ from monitoring.channels import set_url
 from monitoring.config.document import Configuration, read_configuration
 from monitoring.config.plan import Action, Plan, make_plan
 from monitoring.config.present import digest, foreign, present, wanted
-from monitoring.config.sections import ChannelItem, PageItem, RuleItem
+from monitoring.config.sections import ChannelItem, ObjectiveItem, PageItem, RuleItem
 from monitoring.models import (
     AlertRule,
     AlertRuleChannel,
@@ -27,6 +27,7 @@ from monitoring.models import (
     ComponentGroup,
     ConfigurationFile,
     Monitor,
+    Objective,
     Owner,
     StatusPage,
 )
@@ -103,7 +104,7 @@ def _remember_refusal(problems: str) -> None:
     )
 
 
-_SECTIONS = ("channels", "monitors", "alert_rules", "status_pages")
+_SECTIONS = ("channels", "monitors", "alert_rules", "objectives", "status_pages")
 
 
 def _turn(action: Action) -> tuple[int, int, int]:
@@ -126,6 +127,8 @@ def _carry_out(action: Action) -> None:
             _save_channel(row if isinstance(row, Channel) else Channel(), action.item)
         case RuleItem():
             _save_rule(row if isinstance(row, AlertRule) else AlertRule(), action.item)
+        case ObjectiveItem():
+            _save_objective(row if isinstance(row, Objective) else Objective(), action.item)
         case PageItem():
             _save_page(row if isinstance(row, StatusPage) else StatusPage(), action.item)
 
@@ -136,7 +139,7 @@ def _remove(action: Action, row: BaseModel | object) -> None:
             publish.retire(row)
         else:
             publish.delete(row)
-    elif isinstance(row, Channel | AlertRule | StatusPage):
+    elif isinstance(row, Channel | AlertRule | Objective | StatusPage):
         row.delete()
 
 
@@ -160,6 +163,14 @@ def _save_rule(rule: AlertRule, item: RuleItem) -> None:
     AlertRuleChannel.objects.bulk_create(
         AlertRuleChannel(rule=rule, channel=channels[name], position=position) for position, name in enumerate(names)
     )
+
+
+def _save_objective(objective: Objective, item: ObjectiveItem) -> None:
+    objective.name, objective.target, objective.owner = item.name, item.target, Owner.FILE
+    objective.monitor = Monitor.objects.get(slug=item.monitor)
+    objective.window_seconds, objective.timezone = item.window, item.timezone
+    objective.minutes = item.minutes
+    objective.save()
 
 
 def _save_page(page: StatusPage, item: PageItem) -> None:

@@ -1,4 +1,4 @@
-"""The configuration file: its five sections, what they may refer to, and every mistake of a file at once."""
+"""The configuration file: its six sections, what they may refer to, and every mistake of a file at once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from checks.options import options
 from checks.probes import KINDS, spec_class
 from checks.spec import MonitorSpec, ProbedSpec, slugify
 from checks.validation import validate
-from monitoring.config.sections import ChannelItem, Defaults, PageItem, RuleItem
+from monitoring.config.sections import ChannelItem, Defaults, ObjectiveItem, PageItem, RuleItem
 from monitoring.groups import circle, spoken
 
-SECTIONS = ("defaults", "monitors", "channels", "alert_rules", "status_pages")
+SECTIONS = ("defaults", "monitors", "channels", "alert_rules", "objectives", "status_pages")
 
 Item = TypeVar("Item", bound=BaseModel)
 
@@ -29,6 +29,7 @@ class Configuration:
     monitors: tuple[MonitorSpec, ...] = ()
     channels: tuple[ChannelItem, ...] = ()
     rules: tuple[RuleItem, ...] = ()
+    objectives: tuple[ObjectiveItem, ...] = ()
     pages: tuple[PageItem, ...] = ()
 
 
@@ -39,6 +40,7 @@ class Foreign:
     monitors: frozenset[str] = frozenset()  # slugs
     channels: frozenset[str] = frozenset()  # names
     rules: frozenset[str] = frozenset()  # names
+    objectives: frozenset[str] = frozenset()  # names
     pages: frozenset[str] = frozenset()  # slugs
     default_page: str = ""  # the slug of the one at the root address
     # All monitors that are watched now, whoever owns them: what stays as it is need not be possible to make anew.
@@ -85,11 +87,13 @@ class _Reader:
         self._refuse_circles([(node, spec) for node, spec in zip(nodes, monitors, strict=True) if spec is not None])
         channels = self._each("channels", ChannelItem)
         rules = self._each("alert_rules", RuleItem)
+        objectives = self._each("objectives", ObjectiveItem)
         pages = self._each("status_pages", PageItem)
         foreign = self._foreign
         slugs = self._names("monitors", "monitor", "slug", foreign.monitors)
         names = self._names("channels", "channel", "name", foreign.channels)
         self._names("alert_rules", "alert rule", "name", foreign.rules)
+        self._names("objectives", "objective", "name", foreign.objectives)
         self._names("status_pages", "status page", "slug", foreign.pages)
         for rule in self._items("alert_rules"):
             self._refer(_texts(rule, "notify"), names, "channel")
@@ -97,13 +101,14 @@ class _Reader:
             self._refer(_texts(match, "monitors") if match else (), slugs, "monitor")
         for node in nodes:
             self._refer(_texts(node, "members"), slugs, "monitor")
-        for component in self._components():
-            monitor = _child(component, "monitor")
+        for about_one in (*self._items("objectives"), *self._components()):
+            monitor = _child(about_one, "monitor")
             self._refer([monitor] if monitor else (), slugs, "monitor")
         return Configuration(
             monitors=tuple(spec for spec in monitors if spec is not None),
             channels=tuple(channels.values()),
             rules=tuple(rules.values()),
+            objectives=tuple(objectives.values()),
             pages=tuple(self._with_default(pages)),
         )
 

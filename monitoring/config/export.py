@@ -19,7 +19,7 @@ def export() -> str:
     now = present()
     sections: dict[str, list[dict[str, Any]]] = {}
     names: set[str] = set()
-    for section in ("monitors", "channels", "alert_rules", "status_pages"):
+    for section in ("monitors", "channels", "alert_rules", "objectives", "status_pages"):
         items = [kept.item for _, kept in sorted(now[section].items()) if kept.item is not None and not kept.retired]
         if items:
             sections[section] = [_entry(item, names) for item in items]

@@ -13,19 +13,35 @@ from pydantic import BaseModel
 from checks.spec import MonitorSpec, dump
 from monitoring.channels import url_of
 from monitoring.config.document import Configuration, Foreign
-from monitoring.config.sections import ChannelItem, ComponentItem, GroupItem, MatchItem, PageItem, RuleItem
-from monitoring.models import AlertRule, Channel, Monitor, Owner, StatusPage
+from monitoring.config.sections import (
+    ChannelItem,
+    ComponentItem,
+    GroupItem,
+    MatchItem,
+    ObjectiveItem,
+    PageItem,
+    RuleItem,
+)
+from monitoring.models import AlertRule, Channel, Monitor, Objective, Owner, StatusPage
 from monitoring.publish import spec_of
 
 # The sections of a file in the order in which they refer to each other, with what one entry of each is called.
-WHAT = {"channels": "channel", "monitors": "monitor", "alert_rules": "alert rule", "status_pages": "status page"}
+WHAT = {
+    "channels": "channel",
+    "monitors": "monitor",
+    "alert_rules": "alert rule",
+    "objectives": "objective",
+    "status_pages": "status page",
+}
+
+Row = Monitor | Channel | AlertRule | Objective | StatusPage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
     """One object of the database. `item` is None where its row can't be read."""
 
-    row: Monitor | Channel | AlertRule | StatusPage
+    row: Row
     item: BaseModel | None
     owned_by_file: bool
     retired: bool = False
@@ -42,6 +58,7 @@ def wanted(configuration: Configuration) -> dict[str, dict[str, BaseModel]]:
         "channels": configuration.channels,
         "monitors": configuration.monitors,
         "alert_rules": configuration.rules,
+        "objectives": configuration.objectives,
         "status_pages": configuration.pages,
     }
     return {section: {key_of(item): item for item in items} for section, items in sections.items()}
@@ -50,11 +67,13 @@ def wanted(configuration: Configuration) -> dict[str, dict[str, BaseModel]]:
 def present() -> dict[str, dict[str, Present]]:
     """What the database holds, by section and key."""
     rules = AlertRule.objects.prefetch_related("alertrulechannel_set__channel")
+    objectives = Objective.objects.select_related("monitor")
     pages = StatusPage.objects.prefetch_related("groups__components__monitor")
     return {
         "channels": {row.name: _present(row, _channel(row)) for row in Channel.objects.all()},
         "monitors": {row.slug: _present(row, _monitor(row)) for row in Monitor.objects.all()},
         "alert_rules": {row.name: _present(row, _rule(row)) for row in rules},
+        "objectives": {row.name: _present(row, _objective(row)) for row in objectives},
         "status_pages": {row.slug: _present(row, _page(row)) for row in pages},
     }
 
@@ -70,6 +89,7 @@ def foreign(now: Mapping[str, Mapping[str, Present]]) -> Foreign:
         monitors=frozenset(theirs["monitors"]),
         channels=frozenset(theirs["channels"]),
         rules=frozenset(theirs["alert_rules"]),
+        objectives=frozenset(theirs["objectives"]),
         pages=frozenset(theirs["status_pages"]),
         standing={slug: item for slug, item in living if isinstance(item, MonitorSpec)},
         default_page=next((slug for slug, kept in pages if isinstance(kept.row, StatusPage) and kept.row.default), ""),
@@ -88,7 +108,7 @@ def digest(item: BaseModel) -> str:
     return salted_hmac("configuration", json.dumps(as_data(item), sort_keys=True), algorithm="sha256").hexdigest()
 
 
-def _present(row: Monitor | Channel | AlertRule | StatusPage, item: BaseModel | None) -> Present:
+def _present(row: Row, item: BaseModel | None) -> Present:
     retired = isinstance(row, Monitor) and row.retired_at is not None
     return Present(row=row, item=item, owned_by_file=row.owner == Owner.FILE, retired=retired)
 
@@ -118,6 +138,20 @@ def _rule(row: AlertRule) -> BaseModel | None:
             match=MatchItem.model_validate(row.match),
             notify=tuple(link.channel.name for link in links),
             remind=row.remind_seconds,
+        )
+    except ValueError:
+        return None
+
+
+def _objective(row: Objective) -> BaseModel | None:
+    try:
+        return ObjectiveItem(
+            name=row.name,
+            monitor=row.monitor.slug,
+            target=row.target,
+            window=row.window_seconds,
+            minutes=row.minutes,
+            timezone=row.timezone,
         )
     except ValueError:
         return None

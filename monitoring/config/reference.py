@@ -16,7 +16,16 @@ from checks.options import PATTERNS, Option, options
 from checks.probes import KINDS
 from checks.spec import MonitorSpec, ProbedSpec
 from checks.units import format_duration
-from monitoring.config.sections import ChannelItem, ComponentItem, Defaults, GroupItem, MatchItem, PageItem, RuleItem
+from monitoring.config.sections import (
+    ChannelItem,
+    ComponentItem,
+    Defaults,
+    GroupItem,
+    MatchItem,
+    ObjectiveItem,
+    PageItem,
+    RuleItem,
+)
 
 _OPERATORS = {
     "==": "is equal; a list: each of its values",
@@ -89,6 +98,7 @@ def _page() -> Iterator[str]:
     yield from _section("channels", "Whom to tell, and how: a list.", ChannelItem)
     yield from _section("alert_rules", "When to tell which channels about which monitors: a list.", RuleItem)
     yield from _table_of("match", MatchItem)
+    yield from _section("objectives", "What was promised of monitors (SLOs): a list.", ObjectiveItem)
     yield from _section("status_pages", "What the public sees: a list. Nothing else is public.", PageItem)
     yield from _table_of("groups", GroupItem)
     yield from _table_of("components", ComponentItem)
@@ -243,7 +253,7 @@ _INTRODUCTION = f"""# The configuration file
 
 <!-- Written by `manage.py configuration_reference` from the code. Edit the code, not this page. -->
 
-One YAML file says what is watched, whom to tell and what is shown; `config.example.yaml` is one. It has five sections,
+One YAML file says what is watched, whom to tell and what is shown; `config.example.yaml` is one. It has six sections,
 all optional. What stands in it is read-only in the admin; what was made in the admin is left alone by the file.
 
 * **Nothing is guessed.** An unknown key, a value of another type, a name that is not there: each is a problem with its
@@ -255,8 +265,8 @@ all optional. What stands in it is read-only in the admin; what was made in the 
   NAME_FILE holds. The result is text. `$${{` stands for a plain `${{`. Keep secrets there.
 * **Plain values** are what YAML 1.2 says: `no`, `1:30` and `0777` are text. Anchors, aliases, tags and merge keys are
   not allowed, nor is one key twice. At most {document.MAX_BYTES // 1024} KiB and {document.MAX_DEPTH} levels.
-* **Identity** is the slug of a monitor and of a page, the name of a channel and of a rule. A monitor that is renamed
-  keeps its history if it keeps its slug."""
+* **Identity** is the slug of a monitor and of a page, the name of a channel, a rule and an objective. A monitor that is
+  renamed keeps its history if it keeps its slug."""
 
 _LANGUAGE = f"""
 ## Expectations
@@ -293,5 +303,5 @@ Exit status 78: the file is wrong; nothing was changed.
 
 What left the file is **retired**: not probed, hidden, its history kept, and back with it as soon as its slug is in the
 file again. `--prune` deletes it instead. A name that the admin owns is refused; `--adopt` lets the file take it over.
-Channels, rules and pages that left the file are deleted.
+Channels, rules, objectives and pages that left the file are deleted.
 """

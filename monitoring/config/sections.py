@@ -1,4 +1,4 @@
-"""What the five sections of the configuration file may hold. The limits of a monitor's options are its kind's own."""
+"""What the six sections of the configuration file may hold. The limits of a monitor's options are its kind's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from checks.probes import spec_class
 from checks.spec import DAY, MINUTE, Duration, Line, MonitorSpec, ProbedSpec, Secret, Slug, Tag, Text
 from monitoring.channels import check_url
+from monitoring.objectives.minutes import parse_promise
+from monitoring.objectives.windows import zone_of
 
 
 def _is_kind(kind: str) -> str:
@@ -71,6 +73,32 @@ class RuleItem(Section):
     """The channels that are told, by name."""
     remind: Annotated[Duration, Field(ge=MINUTE, le=30 * DAY)] | None = None
     """How often to tell again while it goes on: 1 min to 30 d. By default never."""
+
+
+def _is_promise(text: str) -> str:
+    return str(parse_promise(text)) if text else ""
+
+
+def _is_zone(name: str) -> str:
+    zone_of(name)  # raises ValueError
+    return name
+
+
+class ObjectiveItem(Section):
+    """A promise about one monitor (an SLO); what it leaves for errors is its budget."""
+
+    name: Name
+    """What it is called."""
+    monitor: Slug
+    """The monitor's slug; a group's for several together."""
+    target: Annotated[float, Field(ge=50, le=99.9999)]
+    """How much of the time it is kept, in percent, as in 99.9."""
+    window: Annotated[Duration, Field(ge=7 * DAY, le=90 * DAY)] | None = None
+    """Over how long: the days before now. By default the calendar month."""
+    minutes: Annotated[Line, Field(max_length=40), AfterValidator(_is_promise)] = ""
+    """What has to hold in each minute, as in p95 < 300ms. By default it is available."""
+    timezone: Annotated[Line, Field(max_length=64), AfterValidator(_is_zone)] = "UTC"
+    """Where the calendar month begins at midnight, as in Europe/Riga."""
 
 
 class ComponentItem(Section):

@@ -6,6 +6,7 @@ from monitoring.models.configuration import ConfigurationFile
 from monitoring.models.incident import Incident, IncidentUpdate, PostMortem
 from monitoring.models.monitor import Monitor, Owner
 from monitoring.models.notification import ConsumedTransition, KnownStore, Notification
+from monitoring.models.objective import Objective, PromisedHour
 from monitoring.models.status_page import Component, ComponentGroup, PageSnapshot, StatusPage
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "KnownStore",
     "Monitor",
     "Notification",
+    "Objective",
     "Owner",
     "PageSnapshot",
     "PingKey",
     "PostMortem",
+    "PromisedHour",
     "StatusPage",
 ]

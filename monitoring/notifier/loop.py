@@ -31,6 +31,7 @@ from monitoring.notifier import delivery, loose_ends, reminders, system, waiting
 from monitoring.notifier.dispatch import OUTAGES, Dispatcher
 from monitoring.notifier.muted import Muted
 from monitoring.notifier.slots import Outage, Slots
+from monitoring.objectives import minutes
 from monitoring.status import snapshot
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class Notifier:
         self._every(60.0, "waiting heartbeats", slow, lambda: waiting.remind(self._engine, clock.utcnow()))
         self._every(5.0, "troubles", slow, lambda: system.follow_troubles(self._engine, clock.utcnow()))
         self._every(5.0, "status pages", slow, lambda: snapshot.render_all(clock.utcnow()))
+        self._every(60.0, "objectives", slow, lambda: minutes.follow(self._engine, clock.utcnow()))
         self._every(10.0, "silence", slow, self._judge_silence)
         self._every(10.0, "tidying", slow, self._tidy)
         self._chores.every(POLL, "dispatch", lambda: self._dispatch(hot))

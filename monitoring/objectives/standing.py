@@ -1,0 +1,71 @@
+"""How an objective stands: its budget, how fast it burns, how long it lasts, and what spent it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from checks.store.availability import Interval, Span, availability
+from checks.store.engine import reading
+from monitoring.models import Objective
+from monitoring.objectives import minutes
+from monitoring.objectives.budget import Budget, Slice, budget, burn_rate, exhausted_at, of_intervals
+from monitoring.objectives.windows import window_at, zone_of
+
+BURN_WINDOWS = (
+    ("An hour", timedelta(hours=1)),
+    ("6 hours", timedelta(hours=6)),
+    ("A day", timedelta(days=1)),
+    ("3 days", timedelta(days=3)),
+)
+LONGEST = max(length for _, length in BURN_WINDOWS)
+PACE = timedelta(days=1)  # of which the projection says: if it goes on so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """An objective with its figures."""
+
+    objective: Objective
+    budget: Budget
+    burns: Sequence[tuple[str, float | None]]
+    exhausted_at: datetime | None
+    slices: Sequence[Slice]  # what the figures are made of
+    intervals: Sequence[Interval]  # the same where the promise is about availability
+    now: datetime
+
+
+def stand(engine: sa.Engine, objective: Objective, now: datetime, announced: Sequence[Span] = ()) -> Standing:
+    """How it stands now. `announced` is maintenance, which does not count."""
+    window = window_at(now, objective.window_seconds, zone_of(objective.timezone))
+    start = min(window[0], now - LONGEST)
+    intervals: Sequence[Interval] = ()
+    if objective.minutes:
+        slices = _of_minutes(engine, objective, start, now)
+    else:
+        with reading(engine) as conn:
+            found = availability(conn, objective.monitor_id, start, now, now, announced=announced)
+        intervals = found.intervals
+        slices = of_intervals(intervals)
+    share = objective.target / 100
+    stands = budget(slices, share, window, now)
+    return Standing(
+        objective=objective,
+        budget=stands,
+        burns=[(word, burn_rate(slices, share, now, length)) for word, length in BURN_WINDOWS],
+        exhausted_at=exhausted_at(slices, stands, now, PACE),
+        slices=slices,
+        intervals=intervals,
+        now=now,
+    )
+
+
+def _of_minutes(engine: sa.Engine, objective: Objective, start: datetime, now: datetime) -> list[Slice]:
+    hours = minutes.kept_hours(objective.monitor_id, objective.minutes, start, now)
+    promise = minutes.parse_promise(objective.minutes)
+    with reading(engine) as conn:
+        hours |= minutes.count(conn, objective.monitor_id, promise, minutes.running(hours, now), now)
+    return minutes.of_hours(hours, now)
