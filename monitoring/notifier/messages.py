@@ -99,6 +99,7 @@ def facts_of(incident: Incident, monitor: Mapping[str, str]) -> dict[str, Any]:
         "phases": {name: ns for name in PHASES if isinstance(ns := (evidence.get("phases") or {}).get(name), int)},
         "last_ping_at": (evidence.get("evidence") or {}).get("last_ping_at") or "",
         "location": str(evidence.get("location") or ""),
+        "locations": dict(evidence.get("locations") or {}),
         "resolved_at": incident.resolved_at.isoformat() if incident.resolved_at else "",
         "resolution": incident.resolution,
     }
@@ -170,6 +171,8 @@ def _details(facts: Mapping[str, Any], now: datetime, *, over: bool) -> list[tup
         return []
     heard = _instant(facts.get("last_ping_at"))
     location = one_line(str(facts.get("location", "")), 50)
+    votes = facts.get("locations") or {}
+    others = ", ".join(f"{place} {vote}" for place, vote in votes.items() if place != location)
     phases = ", ".join(
         f"{name.replace('_', ' ')} {spoken_duration(ns / 1e9)}" for name, ns in (facts.get("phases") or {}).items()
     )
@@ -177,7 +180,8 @@ def _details(facts: Mapping[str, Any], now: datetime, *, over: bool) -> list[tup
         ("Difference", one_line(str(facts.get("difference") or ""), 600)),
         ("Last heard from", f"{spoken_instant(heard)} ({_ago(heard, now)})" if heard else ""),
         ("Phases", phases),
-        ("Seen from", "" if location == "local" else location),
+        ("Seen from", "" if location == "local" and not others else location),
+        ("Elsewhere", one_line(others, 600)),
     ]
     return [(label, text) for label, text in lines if text]
 

@@ -18,6 +18,7 @@ from checks.status import Member, Status
 from checks.store import grouping, lastgood, reader
 from checks.store.engine import StoreProblem, our_trouble, reading
 from checks.store.lastgood import LastGood
+from checks.store.locations import LocationView, locations
 from checks.store.outbox import StoredTransition
 from checks.store.setting import SETTABLE
 from monitoring.models import Incident, Monitor
@@ -46,6 +47,7 @@ class Measurements:
     transitions: Sequence[StoredTransition] = ()  # newest first
     good: Sequence[LastGood] = ()  # a location each
     members: Sequence[Member] = ()  # of a group
+    locations: Sequence[LocationView] = ()  # of what is probed from several
     job: heartbeats.Known = field(default_factory=heartbeats.Known)  # of a heartbeat
     problem: str = ""  # why there is nothing
 
@@ -59,6 +61,7 @@ class MonitorPage:
     source: str  # of its kind: probed, pinged, derived, set; empty for a kind that this version does not have
     settable: Sequence[str]  # the statuses that a person may set
     measured: Measurements
+    quorum: str  # how many of its locations must agree
     runbook: str  # a web address, or empty
     options: Sequence[tuple[str, str]]
     windows: Sequence[str]  # that may be chosen by name
@@ -85,6 +88,7 @@ def assemble(monitor: Monitor, now: datetime, query: Mapping[str, str] | None = 
         source=source,
         settable=SETTABLE if source == "set" and is_watched else (),
         measured=measured,
+        quorum=str(monitor.spec.get("quorum") or "any"),
         runbook=runbook if runbook.startswith(("https://", "http://")) else "",
         options=options(monitor),
         windows=tuple(NAMED),
@@ -115,6 +119,7 @@ def _measure(
                 transitions=reader.transitions(conn, uuid, now - TRANSITIONS, now)[: -MOST_TRANSITIONS - 1 : -1],
                 good=lastgood.of_monitor(conn, uuid),
                 members=grouping.members_of(conn, uuid),
+                locations=locations(conn, uuid),
                 job=heartbeats.Known() if spec is None else heartbeats.read(conn, monitor, spec, asked, now),
             )
     except (SQLAlchemyError, StoreProblem) as exc:

@@ -26,6 +26,7 @@ class IncidentPage:
     last_good: Sequence[tuple[str, str]]
     last_good_at: datetime | None
     location: str
+    locations: Sequence[tuple[str, str]]  # what each of several said then
     post_mortem: PostMortem | None
     public: bool  # a page shows it
     silence: str  # why nobody was told; empty where somebody was
@@ -51,6 +52,7 @@ def assemble(incident: Incident, now: datetime) -> IncidentPage:
         last_good=spoken(good.get("facts") or {}),
         last_good_at=datetime.fromisoformat(good["at"]) if good else None,
         location=str(evidence.get("location") or ""),
+        locations=sorted((evidence.get("locations") or {}).items()),
         post_mortem=getattr(incident, "post_mortem", None),
         public=bool(monitor and monitor.retired_at is None and monitor.components.exists()),
         silence="" if notifications else "No message: no alert rule with a channel matched this monitor then.",

@@ -207,3 +207,15 @@ def test_helpers_cut_and_clean():
 def test_durations_ago_are_never_negative():
     facts = facts_of(make_incident(), SAID)
     assert "(just now)" in render("down", facts, NOON - timedelta(seconds=5)).text
+
+
+def test_where_several_locations_ask_it_says_what_the_others_see() -> None:
+    several = {
+        "failure": FAILURE,
+        "location": "local",
+        "locations": {"eu-west": "up", "local": "down", "us": "unknown"},
+    }
+    incident = make_incident(evidence=several)
+    message = render("down", facts_of(incident, SAID), at(60))
+    assert "Seen from: local" in message.text
+    assert "Elsewhere: eu-west up, us unknown" in message.text

@@ -112,3 +112,11 @@ def test_evidence_of_any_form_is_shown_or_left_out(operator_client, make_monitor
 
 def test_what_does_not_exist_is_not_found(operator_client, published_to_sqlite):
     assert operator_client.get(reverse("incident", args=[uuid4()])).status_code == 404
+
+
+def test_the_page_shows_what_each_location_said(operator_client, make_monitor, published_to_sqlite):
+    evidence = {"location": "riga", "locations": {"oslo": "up", "riga": "down"}}
+    page = text_of(operator_client.get(incident_url(open_incident(make_monitor(), evidence=evidence))))
+
+    assert "oslo: up" in page
+    assert "riga: down" in page

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from checks import clock
 from checks.result import Outcome
 from checks.store.schema import ping
+from checks.store.troubles import report_trouble
 from monitoring import publish
 from monitoring.operator.recipes import CURL
 from tests.monitoring.operator.acts import monitor_url, probe, text_of
@@ -130,3 +133,18 @@ def test_the_page_stays_when_the_store_is_gone(operator_client, make_monitor, pu
 
 def test_what_does_not_exist_is_not_found(operator_client, published_to_sqlite):
     assert operator_client.get("/dashboard/monitors/none/").status_code == 404
+
+
+def test_the_page_shows_what_each_location_thinks_and_whether_that_counts(operator_client, make_monitor, published_to):
+    monitor = make_monitor(locations=["local", "riga"], quorum="majority", failures=1)
+    probe(published_to, Outcome.UP, Outcome.DOWN)
+    with published_to.begin() as conn:
+        report_trouble(conn, "network:local", "at fault", clock.utcnow())
+
+    page = text_of(operator_client.get(monitor_url(monitor)))
+
+    assert "Quorum: majority." in page
+    assert "its network is at fault" in page
+    votes = re.findall(r'<th scope="row">(local|riga)<.*?class="state s-(\w+)"', page)
+    assert votes == [("local", "unknown"), ("riga", "pending")]
+    assert "Quorum" not in text_of(operator_client.get(monitor_url(make_monitor())))
