@@ -111,5 +111,5 @@ def _is_over(attributes: dict[str, str]) -> bool:
         return age.startswith("-") or not age.strip("0")
     try:
         return bool(attributes.get("expires")) and parsedate_to_datetime(attributes["expires"]) <= clock.utcnow()
-    except (ValueError, TypeError):  # a naive date has no zone to compare in
+    except (ValueError, TypeError, OverflowError):  # a naive date has no zone to compare in
         return False

@@ -120,12 +120,16 @@ def compile_path(path: str) -> jsonpath_rfc9535.JSONPathQuery:
 
 
 def parse_json(body: bytes | str) -> Any:
-    """The document. Raises NotJson with where it stops being JSON; NaN, endless numbers and deep nesting are none."""
+    """The document. Raises NotJson with where it stops being JSON; NaN, endless numbers and deep nesting are none.
+
+    Half a character, which JSON can spell and no encoding can, is a question mark.
+    """
     if len(body) > MAX_DOCUMENT:
         raise NotJson(f"it is over {MAX_DOCUMENT // 1024 // 1024} MiB")
     try:
         text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
-        return _decoder.decode(text)
+        found = _decoder.decode(text)
+        return _of_whole_characters(found) if "\\ud" in text or "\\uD" in text else found
     except json.JSONDecodeError as exc:
         raise NotJson(f"{exc.msg.lower()} at line {exc.lineno} column {exc.colno}") from exc
     except RecursionError as exc:
@@ -134,6 +138,15 @@ def parse_json(body: bytes | str) -> Any:
         raise NotJson(f"byte {exc.start + 1} is not {exc.encoding}") from exc
     except ValueError as exc:
         raise NotJson(str(exc) if isinstance(exc, NotJson) else "it has a number of too many digits") from exc
+
+
+def _of_whole_characters(document: Any) -> Any:
+    text = json.dumps(document, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.loads(text.encode(errors="replace"))
+    return document
 
 
 def json_text(value: object) -> object:

@@ -229,7 +229,7 @@ def _pause(answer: Answer) -> float:
     try:
         until = parsedate_to_datetime(said)
         return min(max((until - clock.utcnow()).total_seconds(), least), most)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return usual
 
 

@@ -150,5 +150,5 @@ def _is_token(value: str) -> bool:
 def _is_number(value: float | str) -> bool:
     try:
         return float(value) > 0
-    except ValueError:
+    except (ValueError, OverflowError):
         return False

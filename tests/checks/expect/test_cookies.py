@@ -38,6 +38,7 @@ def kept(*lines, url=SHOP):
         ("a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "https://www.shop.example/", ""),
         ("a=1; Path=/; Expires=Thu, 01 Jan 2970 00:00:00 GMT", "https://www.shop.example/", "a=1"),
         ("a=1; Path=/; Expires=tomorrow", "https://www.shop.example/", "a=1"),
+        ("a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 +99999999999999", "https://www.shop.example/", "a=1"),
         ('a="q=r"; Path=/', "https://www.shop.example/", 'a="q=r"'),
         ("nonsense", "https://www.shop.example/cart/", ""),
         ("=nameless; Path=/", "https://www.shop.example/", ""),

@@ -192,6 +192,12 @@ def test_the_list_of_registries_is_fetched_once_for_many(registry):
     assert sorted(asked(registry)) == [f"{name}.org" for name in "abcde"]
 
 
+def test_a_server_that_says_nonsense_about_its_wait_is_left_alone_for_an_hour(registry):
+    registry.behave.says = answer(b"", "429 Busy", ("Retry-After: Thu, 01 Jan 2026 00:00:00 +99999999999999",))
+    _, again = several({}, {"domain": "other.org"})
+    assert re.search(r"asks us to wait for another (1 h|59 min)", again.failure.message)
+
+
 def test_a_server_that_was_asked_too_often_is_left_alone(registry):
     registry.behave.says = answer(b"", "429 Too Many Requests", ("Retry-After: 120",))
     first, again = several({}, {"domain": "other.org"})

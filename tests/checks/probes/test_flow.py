@@ -195,6 +195,15 @@ def test_a_captured_address_that_is_none_is_named(target):
     assert result.failure.message.startswith('step "s2": its address is none: begins with file://')
 
 
+def test_half_a_character_that_was_captured_is_sent_as_none(target):
+    with Target(lambda visit: (visit.read_request(), visit.send(answer(b'"a\\ud800b"')))) as other:
+        result = gone_through(
+            {"url": other.url(), "capture": {"it": "json $"}},
+            {"url": target.url("/echo?{{it}}"), "expect": ['body contains "/echo?a%3Fb"']},
+        )
+    assert (result.outcome, result.failure) == (Outcome.UP, None)
+
+
 def test_what_was_captured_can_not_forge_a_header(target):
     with Target(lambda visit: (visit.read_request(), visit.send(answer(b'"a\\r\\nX-Forged: yes"')))) as other:
         result = gone_through(

@@ -296,7 +296,16 @@ def test_a_giver_that_never_answers_costs_the_timeout():
 
 
 @pytest.mark.parametrize(
-    ("said", "lifetime"), [(60, 60), ("90", 90), (None, 300), ("soon", 300), (-5, 300), (10**9, 86400)]
+    ("said", "lifetime"),
+    [
+        (60, 60),
+        ("90", 90),
+        (None, 300),
+        ("soon", 300),
+        (-5, 300),
+        (10**9, 86400),
+        pytest.param(10**400, 300, id="endless"),
+    ],
 )
 def test_a_lifetime_is_read_within_reason(said, lifetime):
     client = authentication.Client(token_url="http://a.example/", client_id="i", client_secret="s")

@@ -122,6 +122,12 @@ def test_what_is_no_such_page_is_named(body, status, message):
     assert message in result.failure.message
 
 
+def test_half_a_character_is_shown_as_none():
+    result = asked(b'{"status": {"indicator": "none", "description": "\\ud83d fine \\ud83d\\ude00"}}', explain=True)
+    assert (result.outcome, result.failure) == (Outcome.UP, None)
+    assert result.evidence["page"]["says"] == "? fine \N{GRINNING FACE}"
+
+
 def test_lists_that_are_none_are_nothing():
     odd = json.loads(page()) | {"incidents": "none", "components": {"a": 1}}
     odd |= {"status": {"indicator": "none", "description": 3}}
