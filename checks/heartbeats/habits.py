@@ -70,7 +70,7 @@ def learn(runs: Sequence[Run], spec: HeartbeatSpec) -> Habits | None:
     daily = 0.9 * _DAY <= gap.median <= 1.1 * _DAY
     time_of_day = _time_of_day([run.at for run in ordered], spec.schedule.timezone) if daily else None
     span = ordered[-1].at - ordered[0].at
-    advice = [*_on_schedule(gap, span, ordered[-1].at, spec), *_on_duration(duration, spec)]
+    advice = [*_on_schedule(gap, span, ordered[-1].at, spec), *_on_duration(duration, spec), *_on_overlaps(ordered)]
     return Habits(runs=len(ordered), gap=gap, time_of_day=time_of_day, duration=duration, advice=tuple(advice))
 
 
@@ -122,3 +122,15 @@ def _on_duration(duration: Band | None, spec: HeartbeatSpec) -> list[str]:
             f"it runs for {duration.words()}; its max_run of {spoken_duration(spec.max_run)} notices late that it hangs"
         ]
     return []
+
+
+def _on_overlaps(ordered: Sequence[Run]) -> list[str]:
+    """What is to be said of a job that is started again before it ended."""
+    overlapping, latest_end = 0, ordered[0].at
+    for run in ordered:
+        overlapping += run.at < latest_end
+        latest_end = max(latest_end, run.at + timedelta(seconds=run.seconds or 0.0))
+    if not overlapping:
+        return []
+    advice = "a lock, such as flock, or a longer period would keep them apart"
+    return [f"{overlapping} of its last {len(ordered)} runs began before the one before had ended: {advice}"]

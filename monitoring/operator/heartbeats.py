@@ -237,6 +237,17 @@ def _word(run: Run, which: Which) -> str:
     return "Logged" if run.action is Action.LOG else "Success"
 
 
+def _overlaps(run: Run, every: Sequence[Run]) -> bool:
+    """Whether a run began before another had ended that began earlier. A start that nobody ended is not known to last."""
+    begun = run.started_at
+    return begun is not None and any(
+        other.started_at is not None
+        and other.started_at < begun
+        and (other.is_open if other.ended_at is None else begun < other.ended_at)
+        for other in every
+    )
+
+
 def _remarks(run: Run, spec: HeartbeatSpec, every: Sequence[Run]) -> list[str]:
     """What is worth saying of a run, by the specification as it is now."""
     found = []
@@ -245,6 +256,8 @@ def _remarks(run: Run, spec: HeartbeatSpec, every: Sequence[Run]) -> list[str]:
         found.append("too fast")
     if seconds is not None and spec.max_run is not None and seconds > spec.max_run:
         found.append("too long")
+    if _overlaps(run, every):
+        found.append("began while another run was on")
     if run.count > 1:
         found.append(f"{run.count} pings until {run.last_at:%H:%M:%S} UTC")
     delay = run.received_at - run.at

@@ -70,3 +70,11 @@ def test_a_limit_that_would_tell_is_proposed():
     assert "a max_run of about" in advice
     assert "close to its max_run of 4 min 20 s" in learn(nightly(40), job(max_run="260s")).advice[0]
     assert "notices late" in learn(nightly(40), job(max_run="20h")).advice[0]
+
+
+def test_runs_that_overlap_are_remarked_on():
+    apart = nightly(40)
+    assert not [advice for advice in learn(apart, job(max_run="1h")).advice if "before had ended" in advice]
+    twice = [*apart, *(Run(at=run.at + timedelta(minutes=3), seconds=30.0) for run in apart[:2])]
+    (advice,) = [advice for advice in learn(twice, job(max_run="1h")).advice if "before had ended" in advice]
+    assert advice.startswith("2 of its last 42 runs began before the one before had ended")

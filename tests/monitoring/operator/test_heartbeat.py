@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -153,6 +154,23 @@ def test_open_and_unended_runs_and_odd_ones_say_so(operator_client, job, publish
     assert re.search(r"2 min 1\d s so far", lines(page)[0])
     assert "by mail" in lines(page)[1]
     assert "<dt>Running</dt>" in page
+
+
+def test_a_run_that_began_while_another_was_on_says_so(operator_client, hourly, published_to_sqlite):
+    first, second, third = uuid4(), uuid4(), uuid4()
+    hear(
+        published_to_sqlite,
+        hourly,
+        (-900, "start", {"run": first}),
+        (-800, "start", {"run": second}),
+        (-700, "success", {"run": first}),
+        (-600, "success", {"run": second}),
+        (-500, "start", {"run": third}),
+    )
+
+    found = lines(text_of(operator_client.get(monitor_url(hourly))))
+
+    assert ["began while another run was on" in line for line in found] == [False, True, False]
 
 
 def test_a_report_that_came_late_is_told_apart_from_a_run_that_was(operator_client, hourly, published_to_sqlite):
