@@ -105,7 +105,7 @@ def claims(database: str, updates: int) -> None:
             with engine.begin() as conn:
                 conn.exec_driver_sql("ANALYZE")
         took: list[float] = []
-        cpu, server, done, warm = 0.0, 0.0, 0, 0
+        cpu, server, done, warm, written = 0.0, 0.0, 0, 0, 0
         while done * 2 < updates:
             now += timedelta(seconds=10 * BATCH / TARGETS)
             before, begun = time.process_time(), time.perf_counter()
@@ -119,14 +119,19 @@ def claims(database: str, updates: int) -> None:
                 record(conn, batch, now)
             if warm < TARGETS:  # the first result of each is a transition
                 warm += len(batch)
-                server = server_cpu() if database == "postgresql" else 0.0
+                if database == "postgresql":
+                    server = server_cpu()
+                    with engine.begin() as conn:
+                        written = _written(conn)
                 continue
             took.append(waited)
             cpu += time.process_time() - before
             done += len(batch)
         server = server_cpu() - server if database == "postgresql" else 0.0
-        with engine.begin() as conn:
-            size = _size(conn)
+        size = ""
+        if database == "postgresql":
+            with engine.begin() as conn:
+                size = _size(conn, done, _written(conn) - written)
     first, last = took[:RUSH], took[-RUSH:]
     print(
         f"{database}: {done} claims and records in batches of {BATCH}: {cpu / done * 1e6:.1f} us CPU of the worker each,"
@@ -138,13 +143,20 @@ def claims(database: str, updates: int) -> None:
     )
 
 
-def _size(conn: sa.Connection) -> str:
-    if conn.dialect.name != "postgresql":
-        return ""
-    bytes_, dead = conn.exec_driver_sql(
+def _written(conn: sa.Connection) -> int:
+    """Bytes of write-ahead log so far, without the page images that a server with default settings adds."""
+    return int(conn.exec_driver_sql("SELECT pg_current_wal_insert_lsn() - '0/0'").scalar_one())
+
+
+def _size(conn: sa.Connection, done: int, written: int) -> str:
+    of_targets, dead = conn.exec_driver_sql(
         "SELECT pg_total_relation_size('target'), n_dead_tup FROM pg_stat_user_tables WHERE relname = 'target'"
     ).one()
-    return f"; {TARGETS} targets take {bytes_ / 2**20:.0f} MiB with {dead} dead rows"
+    of_results = conn.exec_driver_sql("SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('result')")
+    return (
+        f"\n  {TARGETS} targets take {of_targets / 2**20:.0f} MiB, with {dead} dead rows; a result takes"
+        f" {int(of_results.scalar_one()) / (done + TARGETS):.0f} bytes, a probe writes {written / done:.0f} bytes of log"
+    )
 
 
 def main() -> int:

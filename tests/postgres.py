@@ -238,3 +238,15 @@ def _empty_store(url: str) -> None:
 def drop(url: str) -> None:
     """Drop a database that `fresh_database` or `fresh_store` made, whoever is connected to it."""
     server().drop_database(url.rpartition("/")[2])
+
+
+def set_read_only(url: str, value: str) -> None:
+    """As when the server failed over to a standby: sessions end, and while it is `on` new ones can't write."""
+    database = url.rpartition("/")[2]
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as conn:
+        conn.execute("SET default_transaction_read_only = off")
+        conn.execute(f'ALTER DATABASE "{database}" SET default_transaction_read_only = {value}')
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )

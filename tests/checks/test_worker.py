@@ -10,7 +10,6 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -20,6 +19,7 @@ from checks.network import Resources
 from checks.process import WRONG_CONFIGURATION, Watchdog
 from checks.store.schema import trouble
 from checks.worker import Claim
+from tests import postgres
 from tests.checks.workers import (
     ROOT,
     Worker,
@@ -188,14 +188,14 @@ def test_a_worker_that_cannot_write_stops_claiming_and_recovers_by_itself(
         make_all_due(store)
         with working(postgresql_url, tmp_path, "--lease", "2s") as worker:
             wait_until(lambda: len(results(store)) >= 2, what="results")
-            _set_read_only(postgresql_url, "on")
+            postgres.set_read_only(postgresql_url, "on")
             worker.wait_for("can't write to the store")
             time.sleep(1.5)  # what was in flight ends
             held = server.connections
             time.sleep(3)
             assert server.connections == held, "nothing is claimed while nothing can be recorded"
             assert worker.process.poll() is None
-            _set_read_only(postgresql_url, "off")
+            postgres.set_read_only(postgresql_url, "off")
             store.dispose()
             worker.wait_for("can be written to again", within=5)
             wait_until(lambda: server.connections > held, within=5, what="it probes again")
@@ -203,18 +203,6 @@ def test_a_worker_that_cannot_write_stops_claiming_and_recovers_by_itself(
             assert worker.stop()[0] == 0
     assert _troubles(store) == {"no_write:local"}
     assert statuses(store) == {"up"}
-
-
-def _set_read_only(url: str, value: str) -> None:
-    """As when the server failed over to a standby: sessions end, new ones can't write."""
-    database = sa.make_url(url).database
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute("SET default_transaction_read_only = off")
-        conn.execute(f'ALTER DATABASE "{database}" SET default_transaction_read_only = {value}')
-        conn.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 def _troubles(store: sa.Engine) -> set[str]:

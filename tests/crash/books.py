@@ -29,6 +29,7 @@ class Books:
         self._transitions(names)
         self._probes(names)
         self._messages()
+        self._logs()
 
     def _wrong(self, what: str) -> None:
         self.faults.append(what)
@@ -159,6 +160,15 @@ class Books:
             )
         if set(states) - {"sent", "held"}:
             self._wrong(f"messages are left over: {dict(states)}")
+
+    # Logs
+
+    def _logs(self) -> None:
+        """No flood: what goes on for long is said once."""
+        minutes = max(1.0, (self.storm.ended - self.storm.begin) / 60)
+        lines = {log.stem: len(log.read_text().splitlines()) for log in self.storm.directory.glob("*-*.log")}
+        name = max(lines, key=lambda each: lines[each])
+        self.figures["lines of log a process and minute"] = f"{lines[name] / minutes:.0f} at most ({name})"
 
 
 def _without_blindness(rows: list[dict[str, Any]]) -> list[tuple[str, float, float]]:

@@ -196,6 +196,7 @@ class Storm:
             "a worker is stopped for 3 leases": self._stop_a_worker,
             "all sessions are terminated": self._terminate_sessions,
             "the database restarts": self._restart_database,
+            "the database is read-only": self._read_only,
             "the database refuses": lambda: self._through_the_pipe(self.pipe.refuse, 10),
             "the database is 1 s away": lambda: self._through_the_pipe(lambda: self.pipe.delay(0.5), 12),
             "connections are reset": self._reset_connections,
@@ -243,6 +244,17 @@ class Storm:
 
     def _restart_database(self) -> None:
         self.server.restart()
+
+    def _read_only(self) -> None:
+        """As a standby is after a fail-over, before it is promoted."""
+        self._set_read_only("on")
+        self._rest(10.0)
+        self._set_read_only("off")
+
+    def _set_read_only(self, value: str) -> None:
+        with psycopg.connect(self.url, autocommit=True, options="-c default_transaction_read_only=off") as conn:
+            conn.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}".encode())
+            conn.execute("SELECT pg_reload_conf()")
 
     def _reset_connections(self) -> None:
         for _ in range(5):

@@ -21,6 +21,7 @@ from checks.heartbeats.receiver import PingReceiver
 from checks.sight import WEB, last_sign
 from checks.store import publishing
 from checks.store.publishing import PublishedMonitor
+from tests import postgres
 from tests.checks.heartbeats.asking import Answer, ask, asked, heard, job, pings, receiving, status, transitions
 from tests.checks.workers import monitor_of, publish
 
@@ -265,6 +266,22 @@ def test_what_cannot_be_stored_is_503_and_is_stored_when_sent_again(
         blocker.close()
         assert asked(receiver, PING).status == 200
     assert len(pings(sqlite_store)) == 1
+
+
+def test_while_the_server_only_reads_a_ping_is_503_and_none_is_lost(
+    postgresql_url: str, postgresql_store: sa.Engine
+) -> None:
+    publish(postgresql_store, replace(monitor_of(kind="heartbeat"), ping_codes=(CODE,)))
+    with receiving(postgresql_url) as receiver:
+        assert asked(receiver, PING).status == 200
+        postgres.set_read_only(postgresql_url, "on")
+        refused = [asked(receiver, PING) for _ in range(3)]
+        assert {(answer.status, answer.headers["retry-after"]) for answer in refused} == {(503, "5")}
+        postgres.set_read_only(postgresql_url, "off")
+        answers = [asked(receiver, PING).status for _ in range(3)]
+        assert answers[-1] == 200
+    postgresql_store.dispose()
+    assert len(pings(postgresql_store)) == 1 + answers.count(200)
 
 
 def test_a_full_disk_is_503_too(sqlite_url: str, sqlite_store: sa.Engine) -> None:
