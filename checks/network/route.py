@@ -162,7 +162,7 @@ def _is_certificate(text: str) -> str:
     if text:
         try:
             x509.load_pem_x509_certificates(text.encode())
-        except ValueError as exc:
+        except (ValueError, x509.InvalidVersion) as exc:
             raise ValueError("holds no certificate in PEM: -----BEGIN CERTIFICATE----- ...") from exc
     return text
 

@@ -35,6 +35,11 @@ KEEP = timedelta(hours=1)  # a verdict on a chain is used again so long; its dat
 MAX_KEPT = 10_000  # chains
 MAX_CHAIN = 20  # certificates of a chain that are read
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+# What is raised for a certificate that is none, or whose parts are read for the first time and are not of this world.
+UNREADABLE = (
+    *(ValueError, TypeError, LookupError),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -123,7 +128,7 @@ class CertificateJudge:
             certificates = [x509.load_der_x509_certificate(der) for der in chain[:MAX_CHAIN]]
             sent = tuple(_describe(certificate) for certificate in certificates)
             own = sent[0]
-        except (ValueError, IndexError):
+        except UNREADABLE:
             return Verdict(certificate=None, trouble="the certificate can't be read", at=now)
         if not any(covers(name, host) for name in own.names):
             shown = ", ".join(own.names[:5]) or "no name at all"
@@ -133,7 +138,7 @@ class CertificateJudge:
         time = min(max(now, own.not_before), own.not_after)
         try:
             trusted = tuple(_describe(certificate) for certificate in self._verified(certificates, host, ca, time))
-        except (VerificationError, ValueError) as exc:
+        except (VerificationError, *UNREADABLE) as exc:
             return Verdict(certificate=own, trouble=_spoken(certificates, time, exc), at=now, chain=sent)
         return Verdict(certificate=own, trouble=None, at=now, chain=trusted)
 
@@ -165,7 +170,7 @@ def read_bundle(pem: str) -> list[x509.Certificate]:
         for block in pem_blocks(pem):
             try:
                 found.append(x509.load_pem_x509_certificate(block.encode()))
-            except ValueError:
+            except UNREADABLE:
                 continue
     return found
 

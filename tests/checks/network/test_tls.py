@@ -10,7 +10,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from checks.network.tls import CertificateJudge, covers, read_bundle
 from tests.servers import authority, authority_pem
@@ -51,6 +51,29 @@ def der(certificate):
 def pem(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
+
+def another_version(certificate):
+    """The same, of a version of X.509 that nobody has written."""
+    return der(certificate).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x63", 1)
+
+
+def titled(certificate):
+    """The same, its name a string of bits."""
+    return der(certificate).replace(b"\x0c\x09a.example", b"\x03\x09a.example")
+
+
+def written(oid, content):
+    """The same, with an extension written by hand."""
+    return lambda _: der(made(x509.UnrecognizedExtension(oid, content))[0])
+
+
+ODD = {
+    "another version": another_version,
+    "a name that is no text": titled,
+    "names of a sort that nobody uses": written(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x04\xa5\x02\x30\x00"),
+    "names that are cut off": written(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x7f"),
+    "a feature that nobody knows": written(ExtensionOID.TLS_FEATURE, b"\x30\x03\x02\x01\x63"),
+}
 
 AUTHORITY = x509.BasicConstraints(ca=True, path_length=None)
 FOR_A = x509.SubjectAlternativeName([x509.DNSName("a.example")])
@@ -177,3 +200,13 @@ def test_a_bundle_is_read_and_what_is_broken_left_out():
     broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     assert read_bundle(f"text\n{pem(certificate)}{broken}{pem(certificate)}") == [certificate, certificate]
     assert read_bundle("") == []
+
+
+@pytest.mark.parametrize("spoil", ODD.values(), ids=ODD)
+def test_a_certificate_that_is_odd_is_no_exception(spoil):
+    own, _ = made(FOR_A)
+    odd = spoil(own)
+    assert odd != der(own)
+    for chain in ((odd,), (der(own), odd)):
+        verdict = CertificateJudge().judge(chain, "a.example", pem(own), NOW)
+        assert (verdict.certificate, verdict.problem(NOW)) == (None, "the certificate can't be read")
