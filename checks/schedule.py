@@ -201,7 +201,7 @@ def time_zone(name: str) -> zoneinfo.ZoneInfo:
         # An abbreviation names several zones or none: the most similar one is no help.
         hint = did_you_mean(name, zoneinfo.available_timezones()) if "/" in name else ""
         raise ValueError(
-            f"unknown time zone {name!r}{hint or '; write UTC, or area and city, as in Europe/Riga'}"
+            f"unknown time zone {name[:60]!r}{hint or '; write UTC, or area and city, as in Europe/Riga'}"
         ) from exc
 
 

@@ -33,22 +33,23 @@ def reading(view: Callable[..., Document]) -> Callable[..., HttpResponseBase]:
 
     @require_safe
     @wraps(view)
-    def answer(request: HttpRequest, **parts: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, **parts: Any) -> HttpResponse:
         try:
-            _check_key(request)
+            check_key(request)
             return JsonResponse(view(request, **parts))
         except Refused as exc:
-            return _refusal(exc.status, str(exc))
+            return refusal(exc.status, str(exc))
         except (OperationalError, SQLAlchemyError, StoreProblem) as exc:
             logger.warning("A call could not be answered: %s", our_trouble(exc) or exc, extra={"action": "api_failed"})
-            refusal = _refusal(503, "the databases can't be used at the moment; try again")
-            refusal["Retry-After"] = "10"
-            return refusal
+            answer = refusal(503, "the databases can't be used at the moment; try again")
+            answer["Retry-After"] = "10"
+            return answer
 
-    return answer
+    return guarded
 
 
-def _check_key(request: HttpRequest) -> None:
+def check_key(request: HttpRequest) -> None:
+    """Raise Refused where the request shows no API key of ours."""
     text = request.headers.get("X-Api-Key") or request.headers.get("Authorization", "").removeprefix("Bearer ")
     if not text.strip():
         raise Refused(401, "an API key is needed, in the header X-Api-Key or as Authorization: Bearer")
@@ -56,7 +57,8 @@ def _check_key(request: HttpRequest) -> None:
         raise Refused(401, "wrong API key")
 
 
-def _refusal(status: int, sentence: str) -> HttpResponse:
+def refusal(status: int, sentence: str) -> HttpResponse:
+    """A sentence in the place of a document."""
     answer = JsonResponse({"error": sentence}, status=status)
     # The sentence is the answer: Django would log each as a trouble of its own.
     answer._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way

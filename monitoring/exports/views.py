@@ -12,14 +12,14 @@ from datetime import datetime
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks import clock
 from checks.store.engine import StoreProblem, our_trouble
 from monitoring import reports
-from monitoring.api.keys import key_of
+from monitoring.api import door
 from monitoring.exports import rows
 from monitoring.exports.asking import Refused, month, wanted, window
 from monitoring.exports.writing import TYPES, written
@@ -56,37 +56,26 @@ class _Running:
 _running = _Running()
 
 
-class _Answer(Exception):
-    """What is answered instead of a document."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
 def _guarded(view: View) -> View:
-    """The view, its refusals as JSON sentences."""
+    """The view, its refusals as sentences in JSON."""
 
     @wraps(view)
     def answer(request: HttpRequest, **parts: Any) -> HttpResponseBase:
         try:
             return view(request, **parts)
-        except _Answer as exc:
-            return _refusal(exc.status, str(exc))
+        except door.Refused as exc:
+            return door.refusal(exc.status, str(exc))
         except Refused as exc:
-            return _refusal(400, str(exc))
+            return door.refusal(400, str(exc))
         except (SQLAlchemyError, StoreProblem) as exc:
-            refusal = _refusal(503, f"the measurements can't be read: {our_trouble(exc) or 'try again'}")
-            refusal["Retry-After"] = "10"
-            return refusal
+            return _later(f"the measurements can't be read: {our_trouble(exc) or 'try again'}")
 
     return answer
 
 
-def _refusal(status: int, sentence: str) -> HttpResponse:
-    answer = JsonResponse({"error": sentence}, status=status)
-    # The sentence is the answer: Django would log each as a trouble of its own.
-    answer._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+def _later(sentence: str) -> HttpResponse:
+    answer = door.refusal(503, sentence)
+    answer["Retry-After"] = "10"
     return answer
 
 
@@ -95,12 +84,10 @@ def with_key(view: View) -> View:
 
     @wraps(view)
     def answer(request: HttpRequest, **parts: Any) -> HttpResponseBase:
-        shown = request.headers.get("X-Api-Key") or request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not shown or key_of(shown.strip()) is None:
-            return _refusal(401, "an API key is needed, in the header X-Api-Key or as Authorization: Bearer")
+        door.check_key(request)
         return view(request, **parts)
 
-    return answer
+    return _guarded(answer)
 
 
 @require_safe
@@ -109,7 +96,7 @@ def of_monitor(request: HttpRequest, *, slug: str, what: str, form: str) -> Http
     """Results, intervals or roll-ups of one monitor."""
     monitor = Monitor.objects.filter(slug=slug).first()
     if monitor is None or form not in TYPES or what not in _SOURCES:
-        raise _Answer(404, f"there is no such export; {', '.join(_SOURCES)} of a monitor as {' or '.join(TYPES)}")
+        raise door.Refused(404, f"there is no such export; {', '.join(_SOURCES)} of a monitor as {' or '.join(TYPES)}")
     now = clock.utcnow()
     asked = wanted(monitor.uuid, request.GET.dict(), now)
     columns, pages = _SOURCES[what](asked, now)
@@ -123,7 +110,7 @@ def of_monitor(request: HttpRequest, *, slug: str, what: str, form: str) -> Http
 def of_month(request: HttpRequest, *, form: str) -> HttpResponseBase:
     """The availability report of a month, a row a monitor."""
     if form not in TYPES:
-        raise _Answer(404, f"a report is there as {' or '.join(TYPES)}")
+        raise door.Refused(404, f"a report is there as {' or '.join(TYPES)}")
     now, asked = clock.utcnow(), request.GET.dict()
     start, end = window(asked, now) if asked.get("start") else month(asked, now)
     found = reports.report(start, end, now, slugs=request.GET.getlist("monitor"), tags=request.GET.getlist("tag"))
@@ -183,9 +170,7 @@ def _document(
     form: str, name: str, columns: Sequence[str], pages: Iterator[rows.Page], head: Mapping[str, Any]
 ) -> HttpResponseBase:
     if _running.exports >= AT_ONCE:
-        refusal = _refusal(503, f"{AT_ONCE} exports are on their way; try again")
-        refusal["Retry-After"] = "10"
-        return refusal
+        return _later(f"{AT_ONCE} exports are on their way; try again")
     pieces = written(form, columns, pages, head)
     # The first rows are read before the answer begins: what goes wrong until then can still be said.
     first = [next(pieces), next(pieces, b"")]

@@ -309,7 +309,7 @@ def test_what_was_applied_is_remembered_without_its_secrets(apply: Apply, path: 
     remembered = ConfigurationFile.objects.get()
     assert remembered.path == str(path)
     assert remembered.applied_at is not None
-    assert set(remembered.digests) == {"channels", "monitors", "alert_rules", "status_pages"}
+    assert set(remembered.digests) == {"channels", "monitors", "alert_rules", "objectives", "status_pages"}
     assert "token" not in str(remembered.digests)
 
 

@@ -42,7 +42,7 @@ WRONG: dict[str, str] = {
     "- a\n": f"1:1: expected a mapping with {', '.join(SECTIONS)}; found a list",
     "hello": f"1:1: expected a mapping with {', '.join(SECTIONS)}; found 'hello'",
     "monitor: []\n": "1:1: monitor: unknown section 'monitor'; did you mean monitors?",
-    "x: 1\n": "1:1: x: unknown section 'x'; known: defaults, monitors, channels, alert_rules, status_pages",
+    "x: 1\n": "1:1: x: unknown section 'x'; known: defaults, monitors, channels, alert_rules, objectives, status_pages",
     "monitors: {}\n": "1:11: monitors: expected a list, one entry after each hyphen; found a mapping",
     "monitors:\n  name: x\n": "2:3: monitors: expected a list, one entry after each hyphen; found a mapping",
     # YAML itself; tests/checks/test_document.py has the rest.
