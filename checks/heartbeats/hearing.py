@@ -133,6 +133,8 @@ def _jobs_of(
     if not found and not strangers:
         return jobs, {}
     found |= find(conn, strangers, now)
+    # Those too that were published just now, between two statements.
+    wanted = {monitor for monitor in found.values() if isinstance(monitor, UUID)}
     by_monitor = {job.monitor: job for job in jobs.values()}
     by_monitor |= {job.monitor: job for job in jobs_of_monitors(conn, wanted - by_monitor.keys())}
     refused: dict[Address, Verdict] = {}

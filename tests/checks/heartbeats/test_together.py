@@ -11,13 +11,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from statistics import median
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 
 from checks import clock
+from checks.heartbeats import hearing
 from checks.heartbeats.hearing import hear_all
+from checks.heartbeats.jobs import Job, jobs_of_codes
 from checks.heartbeats.receiver import PingReceiver
 from checks.heartbeats.request import digest_of
 from checks.heartbeats.runs import Action, Address, Named, Ping, Verdict
@@ -173,6 +176,25 @@ def test_a_monitor_that_is_deleted_while_it_is_pinged_is_then_nobodys(store_url:
     assert set(of_deleted) == {200, 404}
     assert of_deleted == sorted(of_deleted), "once it is gone it stays gone"
     assert set(answers[f"/ping/{other}"]) == {200}
+
+
+def test_a_code_that_is_published_while_it_is_looked_for_is_heard(
+    postgresql_store: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = postgresql_store  # a transaction on SQLite holds the file
+    ((_, monitor),) = jobs(store, 1)
+    code = uuid4()
+
+    def read_and_publish(*args: Any) -> dict[UUID, Job]:
+        found = jobs_of_codes(*args)
+        monkeypatch.undo()  # it is published once
+        publish(store, replace(monitor, revision=2, ping_codes=(*monitor.ping_codes, code)), now=NOON)
+        return found
+
+    monkeypatch.setattr(hearing, "jobs_of_codes", read_and_publish)
+    with store.begin() as conn:
+        verdicts, _ = hear_all(conn, [Ping(address=code, action=Action.SUCCESS, received_at=at(0))], at(0))
+    assert verdicts == [Verdict.STORED]
 
 
 def test_a_slug_that_is_renamed_while_it_is_pinged_is_heard_by_its_new_name(store_url: str, store: sa.Engine) -> None:
