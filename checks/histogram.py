@@ -7,7 +7,9 @@ bytes; a percentile of a month is a percentile of all its results, never an aver
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import struct
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 LOWEST_NS = 100_000  # 100 us; what is faster shares one bucket, whose exact minimum is kept
@@ -20,16 +22,26 @@ _PER_LOG = 1 / math.log(_GAMMA)
 _FIRST = math.ceil(math.log(LOWEST_NS) * _PER_LOG)
 _UNDER = 0  # the bucket of what is faster; those between follow from 1
 _OVER = math.ceil(math.log(HIGHEST_NS) * _PER_LOG) - _FIRST + 2
-_FORMAT = 1  # the first byte of the serialised form
+_EMPTY = b"\x02"  # the first byte of the serialised form is its format
+_FORMAT, _FORMER = 2, 1
+_WIDTHS, _CODES = (1, 2, 4, 8), "BHIQ"  # bytes of a count in a run of buckets, and what `struct` calls them
+_FEW = 8  # latencies that are as fast added one by one
+_GAP = 8  # empty buckets that end a run
+_LANE = 4  # bytes of a bucket where runs are added as one number
+_NARROW = 2  # bytes of the counts that are added so
+_MOST_ADDED = 1 << 16  # runs of such counts after which a lane could overflow
 
 
 class Histogram:
     """How many results took how long."""
 
-    __slots__ = ("_buckets", "max_ns", "min_ns", "sum_ns")
+    __slots__ = ("_added", "_buckets", "_lanes", "max_ns", "min_ns", "sum_ns")
 
     def __init__(self) -> None:
         self._buckets: dict[int, int] = {}
+        # What was merged from bytes and stands in no bucket yet: the counts of all buckets side by side in one number.
+        # Adding two of those costs a tenth of adding their buckets one by one.
+        self._lanes = self._added = 0
         self.sum_ns = 0
         self.min_ns: int | None = None
         self.max_ns: int | None = None
@@ -37,7 +49,7 @@ class Histogram:
     @property
     def count(self) -> int:
         """How many results it holds."""
-        return sum(self._buckets.values())
+        return sum(self._settled().values())
 
     def add(self, ns: int) -> None:
         """Count one latency in nanoseconds."""
@@ -59,41 +71,110 @@ class Histogram:
         elif ns > self.max_ns:
             self.max_ns = ns
 
+    def add_all(self, latencies: Sequence[int]) -> None:
+        """Count many latencies: `add` of each, in half the time."""
+        if not latencies:
+            return
+        lowest, highest = min(latencies), max(latencies)
+        if len(latencies) < _FEW or lowest < LOWEST_NS or highest > HIGHEST_NS:
+            for ns in latencies:
+                self.add(ns)
+            return
+        log, ceil, scale, first = math.log, math.ceil, _PER_LOG, _FIRST - 1
+        buckets = self._buckets
+        for index, count in Counter([ceil(log(ns) * scale) for ns in latencies]).items():
+            buckets[index - first] = buckets.get(index - first, 0) + count
+        self._extend(sum(latencies), lowest, highest)
+
     def merge(self, other: Histogram) -> None:
         """Count everything that `other` counted."""
         if other.min_ns is None or other.max_ns is None:
             return
         buckets = self._buckets
-        if buckets:
-            for index, count in other._buckets.items():
-                buckets[index] = buckets.get(index, 0) + count
-        else:
-            buckets.update(other._buckets)
-        self.sum_ns += other.sum_ns
-        self.min_ns = other.min_ns if self.min_ns is None else min(self.min_ns, other.min_ns)
-        self.max_ns = other.max_ns if self.max_ns is None else max(self.max_ns, other.max_ns)
+        for index, count in other._settled().items():
+            buckets[index] = buckets.get(index, 0) + count
+        self._extend(other.sum_ns, other.min_ns, other.max_ns)
 
     def merge_bytes(self, data: bytes) -> None:
-        """`merge` of what `to_bytes` wrote, without making a histogram of it in between."""
-        if len(data) == 1 and data[0] == _FORMAT:
+        """`merge` of what `to_bytes` wrote. Raises ValueError for anything else."""
+        if not data or data[0] not in (_FORMAT, _FORMER):
+            raise ValueError("not a histogram of this format")
+        if len(data) == 1:
             return
-        sum_ns, min_ns, spread, indexes, counts = _parse(data)
+        if data[0] == _FORMER:
+            self._merge_former(data)
+            return
+        try:
+            sum_ns, position = _number(data, 1)
+            min_ns, position = _number(data, position)
+            spread, position = _number(data, position)
+            index, end = 0, len(data)
+            while position < end:
+                gap, position = _number(data, position)
+                shape, position = _number(data, position)
+                length, width = shape >> 2, _WIDTHS[shape & 3]
+                index += gap
+                run = data[position : position + length * width]
+                position += length * width
+                if position > end or index + length > _OVER + 1 or not any(run):
+                    raise ValueError("a histogram with a bucket that can't be")
+                self._add_run(index, run, width)
+                index += length
+        except IndexError:
+            raise ValueError("a histogram that was cut off") from None
+        if not index:
+            raise ValueError("a histogram that was cut off")
+        self._extend(sum_ns, min_ns, min_ns + spread)
+
+    def _add_run(self, index: int, run: bytes, width: int) -> None:
+        if width > _NARROW:
+            buckets = self._buckets
+            for place in range(0, len(run), width):
+                count = int.from_bytes(run[place : place + width], "little")
+                if count:
+                    buckets[index] = buckets.get(index, 0) + count
+                index += 1
+            return
+        lanes = bytearray(len(run) // width * _LANE)
+        for place in range(width):
+            lanes[place::_LANE] = run[place::width]
+        self._lanes += int.from_bytes(lanes, "little") << (8 * _LANE * index)
+        self._added += 1
+        if self._added == _MOST_ADDED:
+            self._settled()
+
+    def _merge_former(self, data: bytes) -> None:
+        """`merge_bytes` of the form that earlier versions wrote: the buckets one by one."""
+        sum_ns, min_ns, spread, indexes, counts = _parse_former(data)
         buckets = self._buckets
-        if buckets:
-            held = buckets.get
-            for index, count in zip(indexes, counts, strict=True):
-                buckets[index] = held(index, 0) + count
-        else:
-            buckets.update(zip(indexes, counts, strict=True))
+        for index, count in zip(indexes, counts, strict=True):
+            buckets[index] = buckets.get(index, 0) + count
+        self._extend(sum_ns, min_ns, min_ns + spread)
+
+    def _extend(self, sum_ns: int, min_ns: int, max_ns: int) -> None:
         self.sum_ns += sum_ns
         self.min_ns = min_ns if self.min_ns is None else min(self.min_ns, min_ns)
-        self.max_ns = min_ns + spread if self.max_ns is None else max(self.max_ns, min_ns + spread)
+        self.max_ns = max_ns if self.max_ns is None else max(self.max_ns, max_ns)
+
+    def _settled(self) -> dict[int, int]:
+        """The buckets, with all that was merged from bytes."""
+        lanes, buckets = self._lanes, self._buckets
+        if lanes:
+            first = ((lanes & -lanes).bit_length() - 1) // (8 * _LANE)
+            lanes >>= 8 * _LANE * first
+            size = -(-lanes.bit_length() // (8 * _LANE))
+            counts = struct.unpack(f"<{size}I", lanes.to_bytes(size * _LANE, "little"))
+            for index, count in enumerate(counts, first):
+                if count:
+                    buckets[index] = buckets.get(index, 0) + count
+            self._lanes = self._added = 0
+        return buckets
 
     def count_within(self, ns: int) -> int:
         """How many results did not exceed `ns`; of those within the accuracy of it, some may be counted wrongly."""
         if self.max_ns is None or ns >= self.max_ns:
             return self.count
-        return sum(count for index, count in self._buckets.items() if self._clamped(index) <= ns)
+        return sum(count for index, count in self._settled().items() if self._clamped(index) <= ns)
 
     def quantile(self, q: float) -> int | None:
         """The latency that a share `q` of the results did not exceed, in nanoseconds; None without results.
@@ -109,7 +190,7 @@ class Histogram:
             raise ValueError(f"a share is between 0 and 1: {shares}")
         if self.min_ns is None or self.max_ns is None:
             return [None] * len(shares)
-        total, ordered = self.count, sorted(self._buckets.items())
+        total, ordered = self.count, sorted(self._settled().items())
         # A share such as 0.07 of 100 is a hair above 7 in binary.
         return [self._at_rank(max(1, math.ceil(q * total - 1e-9)), total, ordered) for q in shares]
 
@@ -138,16 +219,18 @@ class Histogram:
 
     def to_bytes(self) -> bytes:
         """The canonical form: equal histograms have equal bytes."""
-        out = bytearray([_FORMAT])
         if self.min_ns is None or self.max_ns is None:
-            return bytes(out)
+            return _EMPTY
+        out = bytearray(_EMPTY)
         for number in (self.sum_ns, self.min_ns, self.max_ns - self.min_ns):
             _write(out, number)
-        previous = 0
-        for index, count in sorted(self._buckets.items()):
-            _write(out, index - previous)
-            _write(out, count)
-            previous = index
+        end = 0
+        for first, counts in _runs(sorted(self._settled().items())):
+            code = next(code for code, width in enumerate(_WIDTHS) if max(counts) < 1 << 8 * width)
+            _write(out, first - end)
+            _write(out, len(counts) << 2 | code)
+            out += struct.pack(f"<{len(counts)}{_CODES[code]}", *counts)
+            end = first + len(counts)
         return bytes(out)
 
     @classmethod
@@ -174,10 +257,39 @@ def _write(out: bytearray, number: int) -> None:
     out.append(number)
 
 
-def _parse(data: bytes) -> tuple[int, int, int, list[int], list[int]]:
+def _number(data: bytes, position: int) -> tuple[int, int]:
+    """The number at a position, as `_write` writes it, and the position after it."""
+    byte = data[position]
+    if byte < 0x80:
+        return byte, position + 1
+    number, shift = byte & 0x7F, 7
+    while True:
+        position += 1
+        byte = data[position]
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, position + 1
+        shift += 7
+        if shift > 140:
+            raise ValueError("a histogram with a number that can't be")
+
+
+def _runs(ordered: list[tuple[int, int]]) -> Iterable[tuple[int, list[int]]]:
+    """Where each run of buckets begins, and its counts."""
+    first, counts = ordered[0][0], [ordered[0][1]]
+    for index, count in ordered[1:]:
+        empty = index - first - len(counts)
+        if empty >= _GAP:
+            yield first, counts
+            first, counts = index, []
+            empty = 0
+        counts += [0] * empty
+        counts.append(count)
+    yield first, counts
+
+
+def _parse_former(data: bytes) -> tuple[int, int, int, list[int], list[int]]:
     """The sum, the minimum, how far the maximum lies above it, the buckets, and their counts."""
-    if not data or data[0] != _FORMAT:
-        raise ValueError("not a histogram of this format")
     numbers = _read(data)
     if len(numbers) < 5 or len(numbers) % 2 == 0:
         raise ValueError("a histogram that was cut off")
@@ -190,21 +302,11 @@ def _parse(data: bytes) -> tuple[int, int, int, list[int], list[int]]:
 
 def _read(data: bytes) -> list[int]:
     """The numbers after the first byte."""
-    numbers: list[int] = []
-    number = shift = 0
-    for position, byte in enumerate(data[1:], 2):
-        if byte < 0x80:
-            numbers.append(number | byte << shift)
-            number = shift = 0
-            # A dashboard reads tens of thousands of these. After the first bucket most numbers are single bytes.
-            if len(numbers) == 4 and data[position:].isascii():
-                numbers.extend(data[position:])
-                return numbers
-        else:
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if shift > 140:
-                raise ValueError("a histogram with a number that can't be")
-    if shift:
-        raise ValueError("a histogram that was cut off")
+    numbers, position = [], 1
+    try:
+        while position < len(data):
+            number, position = _number(data, position)
+            numbers.append(number)
+    except IndexError:
+        raise ValueError("a histogram that was cut off") from None
     return numbers

@@ -15,10 +15,9 @@ import sqlalchemy as sa
 from checks.store import window
 from checks.store.availability import summed, timelines
 from checks.store.periods import DAY, HOUR, LENGTH, start_of
-from checks.store.rollup import TOTAL
 from checks.store.schema import monitor_state, rollup, target
 from checks.store.states import CHUNK
-from checks.store.tally import APDEX, Latencies, Tally
+from checks.store.tally import APDEX, TOTAL, Latencies, Tally
 
 _A_DAY = LENGTH[DAY]
 

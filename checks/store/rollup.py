@@ -8,29 +8,35 @@ where results are dense and minutes are kept; a day from its hours.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 
 from checks import clock
-from checks.clock import from_micros, to_micros
-from checks.histogram import Histogram
-from checks.result import PHASES, Outcome
-from checks.store.bulk import mark_dirty
+from checks.clock import to_micros
+from checks.store.bulk import insert, mark_dirty
 from checks.store.engine import reading
 from checks.store.periods import DAY, DENSE, HOUR, LENGTH, MINUTE, first_ready, is_over, next_ready, start_of
-from checks.store.schema import dirty_period, result, rollup, target
+from checks.store.schema import dirty_period, rollup, target
+from checks.store.tally import COUNTS, TOTAL, Tally
+from checks.store.window import results, rolled
 
-TOTAL = "total"  # the latency, beside the phases that it is made of
 STEP = 0.04  # seconds after which a step begins no other period
 PAUSE = 0.002  # seconds: SQLite's waiting writers get the lock only where it is free for a while
 _PERIODS = 100  # looked at in one step
 
-_COUNTS = ("complete", "incomplete", *(outcome.value for outcome in Outcome))
-_Rolled = dict[str, tuple[Histogram, dict[str, int]]]  # by phase
-_Minutes = dict[datetime, tuple[Histogram, dict[str, int]]]  # by their beginnings
+# Column, and the type of its array on PostgreSQL.
+_ROLLUP = (
+    ("target_id", "bigint"),
+    ("resolution", "text"),
+    ("start", "bigint"),
+    ("phase", "text"),
+    ("histogram", "bytea"),
+    *((name, "integer") for name in COUNTS),
+)
 
 
 def roll_up(engine: sa.Engine, now: datetime) -> bool:
@@ -88,9 +94,9 @@ class _Step:
 
     def __init__(self, now: datetime, running: int) -> None:
         self._now = now
-        self._hours_running = running
+        self._running = running
         self._keys: list[dict[str, Any]] = []  # of the periods whose roll-ups are replaced
-        self._rows: list[dict[str, Any]] = []  # the roll-ups that replace them
+        self._rows: list[tuple[Any, ...]] = []  # the roll-ups that replace them
         self._over: list[dict[str, Any]] = []  # the periods that are rolled up for good
         self._waiting: list[dict[str, Any]] = []  # those that are rolled up again later
         self._hours: list[dict[str, Any]] = []  # those of them that are hours: their minutes are replaced
@@ -102,16 +108,21 @@ class _Step:
         if period.resolution == DAY:
             self._roll_up_day(conn, period, key)
             return
-        over = is_over(HOUR, period.start, self._now)
-        minutes: _Minutes | None = {} if over and (period.interval_seconds or DENSE + 1) <= DENSE else None
-        self._replace(period, key, _from_results(conn, period, minutes))
+        over, end = is_over(HOUR, period.start, self._now), period.start + LENGTH[HOUR]
+        found = results(conn, period.target_id, (period.start, end), phases=True)
+        total = Tally()
+        total.add_results([row[1:] for row in found])
+        self._replace(key, total)
         if not over:
-            self._waiting.append({**key, "until": next_ready(HOUR, period.start, self._now, self._hours_running)})
+            self._waiting.append({**key, "until": next_ready(HOUR, period.start, self._now, self._running)})
             return
         self._over.append(key)
-        self._hours.append({"of": period.target_id, "first": period.start, "end": period.start + LENGTH[HOUR]})
-        for start, counted in (minutes or {}).items():
-            self._rows.append(_row((period.target_id, MINUTE, start, TOTAL), *counted))
+        self._hours.append({"of": period.target_id, "first": period.start, "end": end})
+        if (period.interval_seconds or DENSE + 1) <= DENSE:
+            for minute, rows in groupby(found, key=_minute):
+                of_it = Tally()
+                of_it.add_results([row[1:3] for row in rows])
+                self._rows += _rows(period.target_id, MINUTE, minute, of_it)
         day = start_of(DAY, period.start)
         ready_at = first_ready(DAY, day, self._now)
         self._days[period.target_id, day] = (period.target_id, DAY, to_micros(day), to_micros(ready_at))
@@ -121,16 +132,19 @@ class _Step:
         if _has_dirty_hours(conn, period):
             self._waiting.append({**key, "until": next_ready(HOUR, self._now, self._now)})
             return
-        self._replace(period, key, _from_hours(conn, period))
+        total, span = Tally(), (period.start, period.start + LENGTH[DAY])
+        for phases in rolled(conn, period.target_id, HOUR, [span], phases=True).values():
+            for row in phases.values():
+                total.add_rolled(row.phase, row.histogram, row[3:])
+        self._replace(key, total)
         if is_over(DAY, period.start, self._now):
             self._over.append(key)
         else:
             self._waiting.append({**key, "until": next_ready(DAY, period.start, self._now)})
 
-    def _replace(self, period: sa.Row[Any], key: dict[str, Any], rolled: _Rolled) -> None:
+    def _replace(self, key: dict[str, Any], total: Tally) -> None:
         self._keys.append(key)
-        for phase, counted in rolled.items():
-            self._rows.append(_row((period.target_id, period.resolution, period.start, phase), *counted))
+        self._rows += _rows(key["of"], key["resolution_of"], to_micros(key["start_of"]), total)
 
     def write(self, conn: sa.Connection) -> None:
         """Replace what was computed."""
@@ -139,7 +153,7 @@ class _Step:
         if self._hours:
             conn.execute(_MINUTES_OF_AN_HOUR, self._hours)
         if self._rows:
-            conn.execute(rollup.insert(), self._rows)
+            insert(conn, "rollup", _ROLLUP, self._rows)
         if self._over:
             conn.execute(dirty_period.delete().where(*_is(dirty_period)), self._over)
         if self._waiting:
@@ -164,9 +178,21 @@ _MINUTES_OF_AN_HOUR = rollup.delete().where(
 )
 
 
-def _row(key: tuple[int, str, datetime, str], histogram: Histogram, counts: dict[str, int]) -> dict[str, Any]:
-    names = ("target_id", "resolution", "start", "phase")
-    return {**dict(zip(names, key, strict=True)), "histogram": histogram.to_bytes(), **counts}
+def _rows(target_id: int, resolution: str, start: int, found: Tally) -> list[tuple[Any, ...]]:
+    """A row a phase that happened. Outcomes stand beside the latency only; a phase counts the results that had it."""
+    rows = []
+    for phase, histogram in found.histograms.items():
+        counts = [found.counts[name] for name in COUNTS]
+        if phase != TOTAL:
+            counts = [histogram.count, *(0 for _ in COUNTS[1:])]
+        if any(counts):
+            rows.append((target_id, resolution, start, phase, histogram.to_bytes(), *counts))
+    return rows
+
+
+def _minute(row: Sequence[Any]) -> int:
+    at: int = row[0]
+    return at - at % 60_000_000
 
 
 def _has_dirty_hours(conn: sa.Connection, period: sa.Row[Any]) -> bool:
@@ -178,72 +204,3 @@ def _has_dirty_hours(conn: sa.Connection, period: sa.Row[Any]) -> bool:
         c.start < period.start + LENGTH[DAY],
     )
     return conn.execute(query.limit(1)).first() is not None
-
-
-def _from_results(conn: sa.Connection, period: sa.Row[Any], minutes: _Minutes | None) -> _Rolled:
-    """The hour by phase, and into `minutes`, where they are asked for, each minute's total."""
-    c = result.c
-    started_at = sa.type_coerce(c.started_at, sa.BigInteger)  # a datetime of each row would take as long as the rest
-    query = sa.select(started_at, c.outcome, c.latency_ns, *(c[f"{phase}_ns"] for phase in PHASES)).where(
-        c.target_id == period.target_id,
-        c.started_at >= period.start,
-        c.started_at < period.start + LENGTH[HOUR],
-    )
-    counts = dict.fromkeys(_COUNTS, 0)
-    histograms = {phase: Histogram() for phase in (TOTAL, *PHASES)}
-    adders = [histogram.add for histogram in histograms.values()]
-    for at, outcome, *times in conn.execute(query):
-        counts[outcome] += 1
-        if minutes is not None:
-            _count(minutes, at, outcome, times[0])
-        if times[0] is None:  # the answer was not complete: there is no latency to speak of
-            counts["incomplete"] += 1
-            continue
-        counts["complete"] += 1
-        for add, nanoseconds in zip(adders, times, strict=True):
-            if nanoseconds is not None:
-                add(nanoseconds)
-    return _with_counts(histograms, counts)
-
-
-def _count(minutes: _Minutes, at: int, outcome: str, latency_ns: int | None) -> None:
-    start = from_micros(at - at % 60_000_000)
-    histogram, counts = minutes.setdefault(start, (Histogram(), dict.fromkeys(_COUNTS, 0)))
-    counts[outcome] += 1
-    counts["incomplete" if latency_ns is None else "complete"] += 1
-    if latency_ns is not None:
-        histogram.add(latency_ns)
-
-
-def _with_counts(histograms: dict[str, Histogram], counts: dict[str, int]) -> _Rolled:
-    """Outcomes stand beside the latency only; a phase counts the results in which it happened."""
-    none = dict.fromkeys(_COUNTS, 0)
-    rolled: _Rolled = {}
-    for phase, histogram in histograms.items():
-        if phase == TOTAL:
-            rolled[phase] = (histogram, counts)
-        elif histogram.count:
-            rolled[phase] = (histogram, {**none, "complete": histogram.count})
-    return rolled if any(counts.values()) else {}
-
-
-def _from_hours(conn: sa.Connection, period: sa.Row[Any]) -> _Rolled:
-    c = rollup.c
-    query = sa.select(c.phase, c.histogram, *(c[name] for name in _COUNTS)).where(
-        c.target_id == period.target_id,
-        c.resolution == HOUR,
-        c.start >= period.start,
-        c.start < period.start + LENGTH[DAY],
-    )
-    return merged(conn.execute(query))
-
-
-def merged(rows: Iterable[sa.Row[Any]]) -> _Rolled:
-    """The sum of rolled-up rows, phase by phase."""
-    rolled: _Rolled = {}
-    for row in rows:
-        histogram, counts = rolled.setdefault(row.phase, (Histogram(), dict.fromkeys(_COUNTS, 0)))
-        histogram.merge(Histogram.from_bytes(row.histogram))
-        for name in _COUNTS:
-            counts[name] += getattr(row, name)
-    return rolled

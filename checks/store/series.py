@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,9 +18,8 @@ import sqlalchemy as sa
 from checks.clock import from_micros
 from checks.store.percentiles import places
 from checks.store.periods import DAY, HOUR, LENGTH, MINUTE, start_of
-from checks.store.rollup import TOTAL
 from checks.store.schema import result, rollup, target
-from checks.store.tally import Tally
+from checks.store.tally import TOTAL, Tally
 from checks.store.window import Dirty, Span, cut, dirty, extend, results, rolled
 
 STEPS: Final = tuple(
@@ -148,5 +148,10 @@ def _add(tally: Tally, row: sa.Row[Any]) -> None:
 
 def _add_results(conn: sa.Connection, target_id: int, spans: Iterable[Span], of: Callable[[datetime], Tally]) -> None:
     for span in spans:
-        for at, outcome, latency_ns in results(conn, target_id, span):
-            of(from_micros(at)).add_result(outcome, (latency_ns,))
+        for at, rows in groupby(results(conn, target_id, span), key=_minute):
+            of(from_micros(at)).add_results([row[1:] for row in rows])
+
+
+def _minute(row: Sequence[Any]) -> int:
+    at: int = row[0]
+    return at - at % 60_000_000

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Final
 
 from checks.histogram import Histogram
 from checks.result import PHASES, Outcome
-from checks.store.rollup import TOTAL
 
+TOTAL: Final = "total"  # the latency, beside the phases that it is made of
 COUNTS = ("complete", "incomplete", *(outcome.value for outcome in Outcome))
 APDEX = 0.5  # seconds: an answer within this satisfies, one within four times as long is tolerated
 
@@ -62,16 +64,21 @@ class Tally:
             for name, number in zip(COUNTS, counts, strict=True):
                 self.counts[name] += number
 
-    def add_result(self, outcome: str, times: Sequence[int | None]) -> None:
-        """Count a result, of which the latency and then the phases are given, or the latency alone."""
-        self.counts[outcome] += 1
-        if times[0] is None:
-            self.counts["incomplete"] += 1
-            return
-        self.counts["complete"] += 1
-        for phase, nanoseconds in zip(_ALL, times, strict=False):
-            if nanoseconds is not None:
-                self.of(phase).add(nanoseconds)
+    def add_results(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Count results: of each the outcome, the latency, and its phases or none."""
+        outcomes, times = [], []
+        for row in rows:
+            outcomes.append(row[0])
+            if row[1] is not None:  # the answer was complete; else there is no latency to speak of
+                times.append(row[1:])
+        for outcome, number in Counter(outcomes).items():
+            self.counts[outcome] += number
+        self.counts["complete"] += len(times)
+        self.counts["incomplete"] += len(outcomes) - len(times)
+        for phase, column in zip(_ALL, zip(*times, strict=True), strict=False):
+            found = column if phase == TOTAL else [nanoseconds for nanoseconds in column if nanoseconds is not None]
+            if found:
+                self.of(phase).add_all(found)
 
     def add(self, other: Tally) -> None:
         """Count all that another one counted."""
@@ -89,7 +96,8 @@ class Tally:
 
     def of(self, phase: str) -> Histogram:
         """The histogram of a phase, or of the total."""
-        return self.histograms.get(phase) or self.histograms.setdefault(phase, Histogram())
+        found = self.histograms.get(phase)
+        return self.histograms.setdefault(phase, Histogram()) if found is None else found
 
     @property
     def latency(self) -> Latencies:

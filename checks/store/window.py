@@ -13,12 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from checks.clock import from_micros
+from checks.clock import to_micros
 from checks.result import PHASES
 from checks.store.periods import DAY, HOUR, LENGTH, start_of
-from checks.store.rollup import TOTAL
 from checks.store.schema import dirty_period, result, rollup
-from checks.store.tally import COUNTS, Tally
+from checks.store.tally import COUNTS, TOTAL, Tally
 
 Span = tuple[datetime, datetime]
 Dirty = set[tuple[str, datetime]]
@@ -120,9 +119,8 @@ class _Counting:
             if span[0] == hour:
                 self._add([hours[hour]], hour, after)
             return
-        for at, outcome, *times in rows:
-            if span[0] <= from_micros(at) < span[1]:
-                self.total.add_result(outcome, times)
+        first, last = to_micros(span[0]), to_micros(span[1])
+        self.total.add_results([row[1:] for row in rows if first <= row[0] < last])
         self.total.cover(*span)
 
     def _add(self, periods: Iterable[Mapping[str, sa.Row[Any]]], begun: datetime, ended: datetime) -> None:
@@ -188,5 +186,7 @@ def results(conn: sa.Connection, target_id: int, span: Span, *, phases: bool = F
     """The results of a span: when each started (in microseconds), its outcome, its latency, and its phases if asked for."""
     c = result.c
     times = [c.latency_ns, *(c[f"{phase}_ns"] for phase in PHASES if phases)]
-    query = sa.select(sa.type_coerce(c.started_at, sa.BigInteger), c.outcome, *times)
-    return conn.execute(query.where(c.target_id == target_id, c.started_at >= span[0], c.started_at < span[1])).all()
+    started_at = sa.type_coerce(c.started_at, sa.BigInteger)  # a datetime of each would take as long as the rest
+    query = sa.select(started_at, c.outcome, *times)
+    inside = query.where(c.target_id == target_id, c.started_at >= span[0], c.started_at < span[1])
+    return conn.execute(inside.order_by(c.started_at)).all()

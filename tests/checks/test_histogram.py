@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checks.histogram import HIGHEST_NS, LOWEST_NS, Histogram
+from checks.histogram import ERROR, HIGHEST_NS, LOWEST_NS, Histogram, _write
 
 latencies = st.integers(0, 2 * HIGHEST_NS)
 measured = st.integers(LOWEST_NS, HIGHEST_NS)
@@ -51,6 +52,90 @@ def test_merging_in_any_order_and_grouping_gives_the_same_bytes(values: list[int
 
 
 @given(st.lists(latencies, max_size=60))
+def test_many_at_once_count_like_each_by_itself(values: list[int]) -> None:
+    histogram = Histogram()
+    histogram.add_all(values)
+    assert histogram == histogram_of(values)
+    histogram.add_all(values)
+    assert histogram == histogram_of(values * 2)
+
+
+@given(st.lists(st.lists(latencies, max_size=30), max_size=5), latencies)
+def test_merging_bytes_counts_like_merging_what_they_hold(parts: list[list[int]], bound: int) -> None:
+    one, other = histogram_of([5_000_000]), histogram_of([5_000_000])
+    for part in parts:
+        one.merge(histogram_of(part))
+        other.merge_bytes(histogram_of(part).to_bytes())
+    assert other.count == 1 + sum(map(len, parts))
+    assert other.quantiles([0.5, 0.99]) == one.quantiles([0.5, 0.99])
+    assert other.count_within(bound) == one.count_within(bound)
+    assert other.to_bytes() == one.to_bytes()
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**40])
+def test_counts_of_any_size_are_kept(count: int) -> None:
+    histogram = histogram_of([1_000_000, 1_000_000_000])
+    histogram._buckets = dict.fromkeys(histogram._buckets, count)
+    merged = Histogram.from_bytes(histogram.to_bytes())
+    merged.merge_bytes(histogram.to_bytes())
+    assert merged._settled() == dict.fromkeys(histogram._buckets, 2 * count)
+
+
+def test_what_is_merged_never_overflows() -> None:
+    histogram = histogram_of([1_000_000])
+    histogram._buckets = dict.fromkeys(histogram._buckets, 65_535)
+    data, merged = histogram.to_bytes(), Histogram()
+    for _ in range(65_600):
+        merged.merge_bytes(data)
+    assert merged.count == 65_535 * 65_600
+
+
+@given(st.lists(latencies, max_size=60))
+def test_what_earlier_versions_wrote_is_read(values: list[int]) -> None:
+    histogram = histogram_of(values)
+    assert Histogram.from_bytes(former_bytes(histogram)) == histogram
+
+
+def former_bytes(histogram: Histogram) -> bytes:
+    """The first form: pairs of a step to the next bucket and its count."""
+    numbers = []
+    if histogram.min_ns is not None and histogram.max_ns is not None:
+        numbers += [histogram.sum_ns, histogram.min_ns, histogram.max_ns - histogram.min_ns]
+        previous = 0
+        for index, count in sorted(histogram._buckets.items()):
+            numbers += [index - previous, count]
+            previous = index
+    out = bytearray([1])
+    for number in numbers:
+        _write(out, number)
+    return bytes(out)
+
+
+@given(
+    st.sampled_from(["uniform", "log-normal", "bimodal", "constant"]),
+    st.integers(min_value=1, max_value=2000),
+    st.integers(0, 2**32),
+    st.sampled_from([0.5, 0.9, 0.95, 0.99, 0.999]),
+)
+@settings(max_examples=50)
+def test_quantiles_of_every_shape_are_within_one_percent(shape: str, size: int, seed: int, q: float) -> None:
+    chance = random.Random(seed)
+    makers = {
+        "uniform": lambda: chance.randrange(LOWEST_NS, 10**9),
+        "log-normal": lambda: max(LOWEST_NS, int(chance.lognormvariate(18, 1))),
+        "bimodal": lambda: int(chance.gauss(*chance.choice([(10**7, 10**6), (10**9, 10**7)]))),
+        "constant": lambda: 123_456_789,
+    }
+    values = [max(LOWEST_NS, makers[shape]()) for _ in range(size)]
+    histogram = Histogram()
+    histogram.add_all(values)
+    found, exact = histogram.quantile(q), nearest_rank(values, q)
+    assert found is not None
+    assert abs(found - exact) <= ERROR * exact
+    assert (histogram.count, histogram.sum_ns) == (size, sum(values))
+
+
+@given(st.lists(latencies, max_size=60))
 def test_bytes_hold_everything(values: list[int]) -> None:
     histogram = histogram_of(values)
     again = Histogram.from_bytes(histogram.to_bytes())
@@ -66,16 +151,31 @@ def test_quantiles_never_fall_and_never_leave_what_was_seen(values: list[int]) -
     assert (found[0], found[-1]) == (min(values), max(values))
 
 
-@given(st.binary(max_size=60))
-def test_other_bytes_are_refused_or_read_never_worse(data: bytes) -> None:
+@given(st.sampled_from([1, 2]), st.binary(max_size=60))
+def test_other_bytes_are_refused_or_read_never_worse(form: int, data: bytes) -> None:
     try:
-        histogram = Histogram.from_bytes(b"\x01" + data)
+        histogram = Histogram.from_bytes(bytes([form]) + data)
     except ValueError:
         return
     assert histogram.count >= 0
 
 
-@pytest.mark.parametrize("data", [b"", b"\x02", b"\x01\x80", b"\x01\x05\x05", b"\x01\x05\x05\x00\x01\x00"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x03",
+        b"\x02\x80",
+        b"\x02\x05",
+        b"\x02\x05\x05\x00",
+        b"\x02\x05\x05\x00\x01\x04\x00",
+        b"\x02\x05\x05\x00\x01\x08\x01",
+        b"\x02\x05\x05\x00\x7f\xff\xff\x01\x01",
+        b"\x01\x80",
+        b"\x01\x05\x05",
+        b"\x01\x05\x05\x00\x01\x00",
+    ],
+)
 def test_what_is_no_histogram_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="histogram"):
         Histogram.from_bytes(data)

@@ -2,8 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from checks.store.rollup import TOTAL
-from checks.store.tally import COUNTS, Latencies, Tally
+from checks.store.tally import COUNTS, TOTAL, Latencies, Tally
 from tests.checks.store.measuring import MS
 from tests.factories import NOON
 
@@ -13,8 +12,7 @@ HOUR = timedelta(hours=1)
 def tally_of(*found):
     """Results as (outcome, milliseconds or None)."""
     total = Tally()
-    for outcome, milliseconds in found:
-        total.add_result(outcome, (None if milliseconds is None else milliseconds * MS,))
+    total.add_results([(outcome, None if latency is None else latency * MS) for outcome, latency in found])
     return total
 
 

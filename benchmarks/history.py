@@ -1,0 +1,235 @@
+"""How fast years of history answer: percentiles of any window, the dashboard and charts, from millions of results.
+
+    python benchmarks/history.py [--results 10000000] [--monitors 200] [--database sqlite] [--directory DIR]
+
+The results are those of monitors at 10 s, without end before now; they are rolled up by the product's own code, and
+older roll-ups (hours of 180 days, days of 3 years) are copies of those. Nothing is asserted: the figures are printed,
+with the load of the machine beside, and what they should be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import sqlalchemy as sa
+
+from checks import clock
+from checks.result import PHASES
+from checks.store import bulk, reader
+from checks.store.engine import open_engine, reading
+from checks.store.periods import DAY, HOUR, LENGTH, start_of
+from checks.store.publishing import publish
+from checks.store.rollup import roll_up
+from checks.store.schema import rollup, target
+from checks.store.upgrade import upgrade
+from tests import postgres
+from tests.factories import make_published
+
+INTERVAL = timedelta(seconds=10)
+AT_ONCE = 20_000  # rows a transaction
+HOURS, DAYS = timedelta(days=180), timedelta(days=3 * 365)
+_COLUMNS = (
+    ("target_id", "bigint"),
+    ("due_at", "bigint"),
+    ("started_at", "bigint"),
+    ("outcome", "text"),
+    ("latency_ns", "bigint"),
+    *((f"{phase}_ns", "bigint") for phase in PHASES),
+    ("failure", "jsonb"),
+    ("evidence", "jsonb"),
+)
+
+
+@contextmanager
+def opened(database: str, directory: Path | None) -> Iterator[tuple[sa.Engine, Path | None]]:
+    with tempfile.TemporaryDirectory(prefix="stillup-bench-", dir=directory) as made:
+        path = Path(made) / "store.sqlite3"
+        url = f"sqlite:///{path}" if database == "sqlite" else postgres.fresh_database()
+        upgrade(url)
+        engine = open_engine(url)
+        try:
+            yield engine, path if database == "sqlite" else None
+        finally:
+            engine.dispose()
+
+
+def fill(engine: sa.Engine, monitors: int, results: int, now: datetime) -> tuple[dict[int, UUID], datetime]:
+    """Store the results in the order in which they would have come; answers the targets and the first instant."""
+    made = [make_published(interval=INTERVAL.total_seconds()) for _ in range(monitors)]
+    with engine.begin() as conn:
+        publish(conn, made, now)
+        targets = {row.id: row.monitor for row in conn.execute(sa.select(target.c.id, target.c.monitor))}
+    rounds, chance = results // monitors, random.Random(1)
+    begun = now - rounds * INTERVAL
+    rows: list[tuple[Any, ...]] = []
+    for number in range(rounds):
+        base = clock.to_micros(begun + number * INTERVAL)
+        for position, target_id in enumerate(targets):
+            at = base + position * 10_000_000 // monitors
+            rows.append((target_id, at, at, *_found(chance), None, None))
+        if len(rows) >= AT_ONCE or number == rounds - 1:
+            with engine.begin() as conn:
+                bulk.insert(conn, "result", _COLUMNS, rows)
+            rows.clear()
+    return targets, begun
+
+
+def _found(chance: random.Random) -> tuple[Any, ...]:
+    """An outcome, a latency and its phases: log-normal, 1 % ten times as slow, 0.2 % without an answer."""
+    lot = chance.random()
+    if lot < 0.002:
+        return ("down", None, 400_000, None, None, None, None, None)
+    latency = int(chance.lognormvariate(17.9, 0.3) * (10 if lot < 0.012 else 1))  # about 60 ms
+    parts = (latency // 50, latency // 10, latency // 4, latency // 20)
+    return ("up", latency, parts[0], parts[1], parts[2], latency - sum(parts), parts[3], None)
+
+
+def roll(engine: sa.Engine, targets: Sequence[int], begun: datetime, now: datetime) -> int:
+    """Mark every hour as the results would have, and roll all up; answers how many steps that took."""
+    hours = []
+    hour = start_of(HOUR, begun)
+    while hour < now:
+        hours.append(clock.to_micros(hour))
+        hour += LENGTH[HOUR]
+    with engine.begin() as conn:
+        bulk.mark_dirty(conn, [(number, HOUR, at, at) for number in targets for at in hours])
+    steps = 1
+    while roll_up(engine, now):
+        steps += 1
+    return steps
+
+
+def grow_old(engine: sa.Engine, begun: datetime, now: datetime) -> None:
+    """Copy the roll-ups that are there into the time before them."""
+    for resolution, age in ((HOUR, HOURS), (DAY, DAYS)):
+        first = start_of(DAY, begun) + LENGTH[DAY]
+        last = start_of(DAY, now)
+        length = last - first
+        back = length
+        c = rollup.c
+        micros = sa.type_coerce(c.start, sa.BigInteger)
+        while first - back > now - age and length:
+            shifted = sa.type_coerce(micros - int(back.total_seconds() * 1_000_000), c.start.type)
+            others = [each for each in rollup.c if each.name != "start"]
+            copied = sa.select(shifted, *others).where(c.resolution == resolution, c.start >= first, c.start < last)
+            with engine.begin() as conn:
+                conn.execute(rollup.insert().from_select(["start", *(each.name for each in others)], copied))
+            back += length
+
+
+def measure(name: str, most: float, engine: sa.Engine, calls: Sequence[Callable[[sa.Connection], Any]]) -> None:
+    """Call each once, after one that is not counted, and print what they took in milliseconds."""
+    wall, cpu = [], []
+    for call in (calls[0], *calls):
+        with reading(engine) as conn:
+            begun, spent = time.perf_counter(), time.process_time()
+            call(conn)
+            wall.append((time.perf_counter() - begun) * 1e3)
+            cpu.append((time.process_time() - spent) * 1e3)
+    wall, cpu = sorted(wall[1:]), sorted(cpu[1:])
+    at95 = min(len(wall) - 1, int(len(wall) * 0.95))
+    told = f"wall p50 {statistics.median(wall):7.2f}, p95 {wall[at95]:7.2f}; CPU p50 {statistics.median(cpu):7.2f} ms"
+    print(f"  {name:<58} {told}  (at most {most:g})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=int, default=10_000_000)
+    parser.add_argument("--monitors", type=int, default=200)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--directory", type=Path, help="where the SQLite file lies (default: the temporary directory)")
+    given = parser.parse_args()
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
+    )
+    now = clock.utcnow()
+    with opened(given.database, given.directory) as (engine, path):
+        before = time.perf_counter()
+        targets, begun = fill(engine, given.monitors, given.results, now)
+        took = time.perf_counter() - before
+        print(f"{given.database}: {given.results} results of {given.monitors} monitors in {took:.0f} s", flush=True)
+        before, spent = time.perf_counter(), time.process_time()
+        steps = roll(engine, list(targets), begun, now)
+        took, spent = time.perf_counter() - before, time.process_time() - spent
+        print(
+            f"rolled up in {steps} steps, {took:.0f} s, {spent / given.results * 1e6:.2f} us of CPU a result",
+            flush=True,
+        )
+        grow_old(engine, begun, now)
+        with engine.begin() as conn:
+            conn.exec_driver_sql("ANALYZE")
+            for row in conn.execute(_SIZES):
+                print(f"  roll-ups, {row.resolution:<6} {row.rows:>9} rows, {float(row.bytes):.0f} bytes in the mean")
+        if path is not None:
+            print(f"  {path.stat().st_size / 1e6:.0f} MB in the file")
+        ask(engine, list(targets.values()), now)
+
+
+_SIZES = sa.text(
+    "SELECT resolution, count(*) AS rows, avg(length(histogram)) AS bytes FROM rollup"
+    " WHERE phase = 'total' GROUP BY resolution ORDER BY resolution"
+)
+
+
+def ask(engine: sa.Engine, monitors: Sequence[UUID], now: datetime) -> None:
+    chance = random.Random(2)
+    some = [chance.choice(monitors) for _ in range(100)]
+
+    def back(**length: float) -> datetime:
+        return now - timedelta(**length)
+
+    def odd(longest: float) -> tuple[datetime, datetime]:
+        end = now - timedelta(seconds=chance.random() * 86_400)
+        return end - timedelta(seconds=chance.random() * longest * 86_400), end
+
+    windows = [odd(days) for days in (1, 5, 30, 170, 1000) for _ in range(20)]
+    print(f"load {os.getloadavg()[0]:.1f}")
+    measure("p95 of a monitor over 30 days", 5, engine, [_p95(each, back(days=30), now) for each in some])
+    measure("p95 of a monitor over an hour", 5, engine, [_p95(each, back(hours=1), now) for each in some])
+    measure(
+        "p95 over any window, to the second", 250, engine, [_p95(m, *w) for m, w in zip(some, windows, strict=True)]
+    )
+    measure(
+        "all figures, phases and locations over 30 days", 250, engine, [_all(each, back(days=30), now) for each in some]
+    )
+    measure("all figures over any window", 250, engine, [_all(m, *w) for m, w in zip(some, windows, strict=True)])
+    for word, days in (("an hour", 1 / 24), ("a day", 1), ("a week", 7), ("30 days", 30), ("a year", 365)):
+        calls = [_series(each, back(days=days), now) for each in some[:20]]
+        measure(f"a series over {word} in 168 points", 250, engine, calls)
+    measure(f"the dashboard's figures of {len(monitors)} monitors", 60, engine, [_figures(now)] * 20)
+    print(f"load {os.getloadavg()[0]:.1f}")
+
+
+def _p95(monitor: UUID, start: datetime, end: datetime) -> Callable[[sa.Connection], Any]:
+    return lambda conn: reader.latency(conn, monitor, start, end).p95
+
+
+def _all(monitor: UUID, start: datetime, end: datetime) -> Callable[[sa.Connection], Any]:
+    return lambda conn: reader.summary(conn, monitor, start, end)
+
+
+def _series(monitor: UUID, start: datetime, end: datetime) -> Callable[[sa.Connection], Any]:
+    return lambda conn: reader.series(conn, monitor, (start, end), 168)
+
+
+def _figures(now: datetime) -> Callable[[sa.Connection], Any]:
+    return lambda conn: reader.figures(conn, now)
+
+
+if __name__ == "__main__":
+    main()
