@@ -57,9 +57,9 @@ def ask(port: int, path: str) -> Any:
 
 
 @contextmanager
-def store(database: str) -> Iterator[tuple[str, sa.Engine]]:
-    """The URL and engine of an empty store, on `sqlite` or `postgresql`."""
-    with tempfile.TemporaryDirectory(prefix="stillup-bench-") as directory:
+def store(database: str, beside: Path | None = None) -> Iterator[tuple[str, sa.Engine]]:
+    """The URL and engine of an empty store, on `sqlite` (in a directory in `beside`) or `postgresql`."""
+    with tempfile.TemporaryDirectory(prefix="stillup-bench-", dir=beside) as directory:
         url = f"sqlite:///{directory}/store.sqlite3" if database == "sqlite" else _fresh_database()
         upgrade(url)
         engine = open_engine(url)
@@ -108,12 +108,12 @@ def _published(number: int, options: dict[str, Any]) -> PublishedMonitor:
 
 
 @contextmanager
-def working(url: str, *arguments: str) -> Iterator[psutil.Process]:
-    """The product's own worker on this store. Its log is shown where something goes wrong."""
+def working(url: str, *arguments: str, **settings: str) -> Iterator[psutil.Process]:
+    """The product's own worker on this store, with settings of the environment. Its log is shown if it fails."""
     with tempfile.TemporaryDirectory(prefix="stillup-bench-") as directory:
         log = Path(directory) / "log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("STILLUP_")}
-        environment |= {"STILLUP_MEASUREMENTS_URL": url, "STILLUP_DATA_DIR": directory}
+        environment |= {"STILLUP_MEASUREMENTS_URL": url, "STILLUP_DATA_DIR": directory} | settings
         with log.open("w") as stderr:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "checks", "worker", *arguments], cwd=ROOT, env=environment, stderr=stderr
@@ -147,13 +147,12 @@ class Spent:
 
 
 def wait_until_probed(engine: sa.Engine, within: float) -> None:
-    """Wait until every target has been probed once."""
+    """Wait until every target that is probed has been so once."""
     deadline = time.monotonic() + within
+    waiting = sa.and_(target.c.source == "probed", target.c.last_result_at.is_(None))
     while True:
         with reading(engine) as conn:
-            left = conn.execute(
-                sa.select(sa.func.count()).select_from(target).where(target.c.last_result_at.is_(None))
-            ).scalar_one()
+            left = conn.execute(sa.select(sa.func.count()).select_from(target).where(waiting)).scalar_one()
         if not left:
             return
         if time.monotonic() > deadline:

@@ -17,12 +17,15 @@ from checks.store.ages import Ages, ages
 from checks.store.engine import reading
 from checks.store.periods import DAY, HOUR, MINUTE
 from checks.store.publishing import count_tombstones, prune_tombstones
-from checks.store.rollup import PAUSE, STEP
+from checks.store.rollup import PAUSE
 from checks.store.schema import dirty_period, ping, result, rollup, target
 
 LOOKED_AT = 50  # monitors of which pings are counted in one step; the next ones come half a minute later
 BATCH = 250  # rows a statement
 MOST = 1000  # rows a step
+STEP = 0.02  # seconds after which a step begins nothing more
+PAUSES = 2  # times as long as a step had SQLite's lock, it leaves that to others
+LONGEST_PAUSE = 0.2  # seconds: what shares its thread waits too
 FIRST = 5000  # results among which the oldest are looked for: those of a clock that was wrong must not hide the others
 
 _AGED: dict[str, Callable[[Ages], timedelta]] = {
@@ -33,7 +36,7 @@ _AGED: dict[str, Callable[[Ages], timedelta]] = {
 
 
 def prune(engine: sa.Engine, now: datetime) -> bool:
-    """Delete at most 1,000 rows that are too old, for at most some 50 ms; True: there may be more of them."""
+    """Delete at most 1,000 rows that are too old, for some 20 ms; True: there may be more of them."""
     left, more = MOST, False
     with engine.begin() as conn:
         begun = clock.monotonic()  # however long the lock let us wait, something is done
@@ -44,7 +47,8 @@ def prune(engine: sa.Engine, now: datetime) -> bool:
                 left -= deleted
             more = more or deleted >= BATCH
     if engine.dialect.name == "sqlite":
-        time.sleep(PAUSE)
+        # Who waits for SQLite's lock looks for it now and then, ever more seldom: it must mostly be free.
+        time.sleep(max(PAUSE, min(LONGEST_PAUSE, PAUSES * (clock.monotonic() - begun))))
     return more
 
 

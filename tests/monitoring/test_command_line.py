@@ -12,6 +12,8 @@ import pytest
 from monitoring.address import address_of
 
 ROOT = Path(__file__).resolve().parents[2]
+RUNNING, KEEPING = "up web worker notifier prepare plan apply export", "backup restore unmute prune"
+COMMANDS = f"{RUNNING} {KEEPING}".split()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def loaded(*arguments: str, tmp_path: Path) -> set[str]:
     return {line.split("'")[1] for line in done.stderr.splitlines() if line.startswith("import '")}
 
 
-@pytest.mark.parametrize("command", ["up", "worker", "mail_pings"])
+@pytest.mark.parametrize("command", ["up", "worker", "mail_pings", "backup", "restore"])
 def test_what_needs_no_django_loads_none(command: str, tmp_path: Path) -> None:
     modules = loaded(command, tmp_path=tmp_path)
     assert "monitoring.command_line" in modules
@@ -74,4 +76,4 @@ def test_what_is_no_port_is_told_so(port: str, tmp_path: Path) -> None:
 
 def test_every_command_is_in_the_list(tmp_path: Path) -> None:
     done = run("help", "--commands", STILLUP_DATA_DIR=str(tmp_path))
-    assert {"up", "web", "worker", "notifier", "prepare", "plan", "apply", "export"} <= set(done.stdout.split())
+    assert set(COMMANDS) <= set(done.stdout.split())
