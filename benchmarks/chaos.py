@@ -54,6 +54,11 @@ def main() -> int:
         print("\n".join(f"  {name:<40} {count}" for name, count in sorted(done.items())))
         print("\n".join(f"  {name:<40} {figure}" for name, figure in books.figures.items()))
         print(f"  {'processes that ended':<40} {dict(storm.fleet.exits)}")
+        for log in sorted(Path(directory).glob("*-*.log")):
+            print(
+                "".join(f"  {log.stem}: {line}\n" for line in log.read_text().splitlines() if " CRITICAL " in line),
+                end="",
+            )
         if books.faults:
             for fault in books.faults[:20]:
                 print(f"FAILED: {fault}", file=sys.stderr)

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from checks import clock
 from checks.result import Outcome, Phases, Result
 from checks.status import observe
-from checks.store.claims import Finished, claim
+from checks.store.claims import Finished, claim, next_due
 from checks.store.schema import result, target
 from checks.store.writer import record
 from tests import postgres
@@ -113,6 +113,7 @@ def claims(database: str, updates: int) -> None:
                 found = claim(
                     conn, worker="w", location="local", now=now, horizon=timedelta(0), limit=BATCH, lease=LEASE
                 )
+                next_due(conn, "local")
             waited = time.perf_counter() - begun
             batch = [finished(each, policy, now, 10.0) for each in found]
             with engine.begin() as conn:

@@ -8,11 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 from tests.crash.scripted import Request, read_log
-from tests.crash.storm import INTERVAL, Storm
+from tests.crash.storm import INTERVAL, LEASE, Storm
 
 REPEAT = "may be a repeat"
 EARLY = 0.3  # seconds by which two processes of one machine may read the time differently
-MEANWHILE = 2.0  # seconds in which what a probe found is recorded
+MEANWHILE = (
+    LEASE + 2.0
+)  # seconds after a trouble in which a claim of before may be lost, and what was found not recorded
 RESUMED = 30.0  # seconds after a disruption in which every target is probed again
 
 
