@@ -125,19 +125,25 @@ def parse_json(body: bytes | str) -> Any:
     Half a character, which JSON can spell and no encoding can, is a question mark.
     """
     if len(body) > MAX_DOCUMENT:
-        raise NotJson(f"it is over {MAX_DOCUMENT // 1024 // 1024} MiB")
+        raise _too_long()
     try:
         text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
         found = _decoder.decode(text)
         return _of_whole_characters(found) if "\\ud" in text or "\\uD" in text else found
-    except json.JSONDecodeError as exc:
+    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
+        if len(body) == MAX_DOCUMENT:  # where answers are cut
+            raise _too_long() from exc
+        if isinstance(exc, UnicodeDecodeError):
+            raise NotJson(f"byte {exc.start + 1} is not {exc.encoding}") from exc
         raise NotJson(f"{exc.msg.lower()} at line {exc.lineno} column {exc.colno}") from exc
     except RecursionError as exc:
         raise NotJson("it is nested too deep") from exc
-    except UnicodeDecodeError as exc:
-        raise NotJson(f"byte {exc.start + 1} is not {exc.encoding}") from exc
     except ValueError as exc:
         raise NotJson(str(exc) if isinstance(exc, NotJson) else "it has a number of too many digits") from exc
+
+
+def _too_long() -> NotJson:
+    return NotJson(f"it is over {MAX_DOCUMENT // 1024 // 1024} MiB")
 
 
 def _of_whole_characters(document: Any) -> Any:

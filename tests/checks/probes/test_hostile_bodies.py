@@ -144,7 +144,8 @@ LINE = json.dumps({"status": "ok", "filler": "x" * 5_000_000}).encode()
 DOCUMENTS = [
     ("10,000 levels", DEEP, (), "json $.a exists", "a body that is not JSON: it is nested too deep"),
     ("900 levels and ..", b"[" * 900 + b"]" * 900, (), "json $..a exists", "can't be searched"),
-    ("a line of 5 MB", LINE, (), 'json $.status == "ok"', "a body that is not JSON"),
+    ("a line of 5 MB", LINE, (), 'json $.status == "ok"', "it is over 1 MiB"),
+    ("a line of 2 MB in Cyrillic", ('{"state": "' + "я" * 1_000_000).encode(), (), "json $.a exists", "it is over 1 MiB"),
     ("an encoded line of 5 MB", gzip.compress(LINE), ("Content-Encoding: gzip",), 'json $.status == "ok"', "it is over 1 MiB"),
     ("many values and ..", json.dumps(list(range(100_000))).encode(), (), "json $..a exists", "more than 10,000 values"),
     ("no UTF-8", b'{"a": "\xff\xfe"}', (), 'json $.a == "x"', "is not utf-8"),
