@@ -31,6 +31,7 @@ from checks.worker import Worker
 
 logger = logging.getLogger(__name__)
 
+LOOK_EVERY = 5.0  # seconds between two looks at the store's version
 SWITCH = 0.001  # seconds that a thread of ours may keep the loop from running, and so from reading what has arrived
 
 
@@ -101,7 +102,10 @@ def main(argv: Sequence[str]) -> int:
 async def run_worker(
     url: str, *, location: str, slots: int, lease: timedelta, stop: asyncio.Event | None = None
 ) -> None:
-    """Work on one store until `stop`, or a signal. Raises EnvironmentProblem and SchemaMismatch."""
+    """Work on one store until `stop`, or a signal. Raises EnvironmentProblem and SchemaMismatch.
+
+    The latter also where a newer version upgrades the store meanwhile.
+    """
     stop = stop or _stop_on_signals()
     sys.setswitchinterval(SWITCH)
     engine = open_engine(url)
@@ -131,12 +135,17 @@ async def run_worker(
         slots,
         extra={"action": "started", "worker": name, "location": location},
     )
+    watching = asyncio.create_task(_watch_schema(engine, house, stop), name="schema")
     try:
         await worker.run(stop)
+        if watching.done():
+            watching.result()  # raises
     finally:
+        watching.cancel()
         resources.close()
         hot.close()
         house.close()
+        engine.dispose()
         watchdog.stop()
 
 
@@ -169,6 +178,19 @@ async def _store_is_ready(engine: sa.Engine, lane: Lane, stop: asyncio.Event) ->
             logger.error("waiting for the store: %s", our_trouble(problem) or problem, extra={"action": "store_shut"})
         await asyncio.wait([stopping], timeout=1.0)
     return False
+
+
+async def _watch_schema(engine: sa.Engine, lane: Lane, stop: asyncio.Event) -> None:
+    """Stop the worker, and raise SchemaMismatch, once the store's tables are of another version."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        try:
+            await lane.call(check_schema, engine)
+        except SchemaMismatch:
+            stop.set()
+            raise
+        except Exception as problem:  # noqa: BLE001 - the recorder tells of a store that is away
+            logger.debug("the store's tables can't be looked at: %s", our_trouble(problem) or problem)
 
 
 def _look_at_store(engine: sa.Engine) -> float:
