@@ -121,12 +121,16 @@ def incident_end(incident: PublicIncident) -> str:
 
 @register.simple_tag
 def budget_status(budget: Budget) -> str:
-    """The status whose colour and shape an error budget has: three quarters of it gone is worth a look."""
+    """The status whose colour and shape an error budget has.
+
+    Three quarters of it gone is worth a look, and so is less kept than promised in a month that goes on.
+    """
     if budget.spent is None:
         return "unknown"
     if budget.broken:
         return "down"
-    return "degraded" if budget.spent >= 0.75 else "up"
+    behind = budget.attained is not None and budget.attained < budget.target
+    return "degraded" if behind or budget.spent >= 0.75 else "up"
 
 
 @register.simple_tag

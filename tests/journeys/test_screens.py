@@ -74,6 +74,9 @@ alert_rules:
     when: down
     match: {{tags: [prod]}}
     notify: [{quoted}]
+objectives:
+  - {{name: {quoted}, monitor: search, target: 99.9}}
+  - {{name: {LONG[:100]}, monitor: shop, target: 99, window: 30d, minutes: p95 < 300ms}}
 status_pages:
   - slug: public
     title: {quoted}
@@ -119,6 +122,8 @@ class Installation:
         self.stack = stack
         self.address = stack.address
         self.incidents = {incident["monitor"]: incident["id"] for incident in stack.incidents()}
+        promised = stack.query("SELECT uuid FROM monitoring_objective")
+        self.objectives = [f"/dashboard/objectives/{UUID(str(row['uuid']))}/" for row in promised]
 
     @property
     def public(self) -> list[str]:
@@ -131,7 +136,9 @@ class Installation:
         """Every page for operators."""
         monitors = [f"/dashboard/monitors/{slug}/" for slug in ("shop", "hostile", "long", "backup")]
         incidents = [f"/dashboard/incidents/{self.incidents[slug]}/" for slug in ("shop", "search")]
-        return ["/dashboard/", "/dashboard/?q=nothing-fits", "/dashboard/unknown-pings/", *monitors, *incidents]
+        reports = ["/dashboard/monitors/search/intervals/", "/dashboard/report/", "/dashboard/objectives/"]
+        rest = ["/dashboard/?q=nothing-fits", "/dashboard/unknown-pings/"]
+        return ["/dashboard/", *rest, *monitors, *incidents, *reports, *self.objectives[:1]]
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +206,20 @@ def test_every_operators_page_can_be_read_anywhere_and_breaks_no_rule(
 ) -> None:
     with window(browser, installation.address, width=width, color_scheme=scheme, storage_state=session) as look:
         assert {path: found for path in installation.operators if (found := look.at(path).faults())} == {}
+
+
+def test_a_report_on_paper_is_light_and_has_nothing_to_click(
+    installation: Installation, browser: Browser, session: StorageState
+) -> None:
+    with window(browser, installation.address, width=794, color_scheme="dark", storage_state=session) as look:
+        page = look.at("/dashboard/report/").page
+        page.emulate_media(media="print")
+
+        assert page.locator("tbody th").first.is_visible()
+        for clickable in ("nav", "form", ".button", "footer"):
+            assert page.locator(clickable).filter(visible=True).count() == 0
+        assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+        assert look.faults() == []
 
 
 def test_a_page_that_is_not_there_is_one_of_ours(installation: Installation, browser: Browser) -> None:
