@@ -46,9 +46,12 @@ def known(conn: sa.Connection) -> dict[str, datetime]:
     return {row.what.removeprefix(TROUBLE): row.since for row in rows}
 
 
-def believed(state: TargetState, location: str, faults: Mapping[str, datetime]) -> TargetState:
-    """The state as it counts: what went down at a location since its network is at fault is not known."""
-    since = faults.get(location)
+def believed(state: TargetState, source: str, location: str, faults: Mapping[str, datetime]) -> TargetState:
+    """The state as it counts: what went down at a location since its network is at fault is not known.
+
+    Only a probe needs that network: what reports by itself, or is set, is believed.
+    """
+    since = faults.get(location) if source == "probed" else None
     if since is None or state.vote is not Status.DOWN or state.vote_since is None or state.vote_since < since - EARLIER:
         return state
     return replace(state, vote=Status.UNKNOWN, vote_since=since)

@@ -31,10 +31,12 @@ class LocationView:
 def locations(conn: sa.Connection, monitor: UUID) -> list[LocationView]:
     """All locations that hold a target of a monitor, by name."""
     known, c = faults.known(conn), target.c
-    query = sa.select(c.location, c.last_latency_ns, c.last_failure, *STATE_COLUMNS).where(c.monitor == monitor)
+    query = sa.select(c.location, c.source, c.last_latency_ns, c.last_failure, *STATE_COLUMNS).where(
+        c.monitor == monitor
+    )
     views = []
     for row in conn.execute(query.order_by(c.location)):
-        state = faults.believed(state_of(row), row.location, known)
+        state = faults.believed(state_of(row), row.source, row.location, known)
         views.append(
             LocationView(
                 location=row.location,
@@ -43,7 +45,7 @@ def locations(conn: sa.Connection, monitor: UUID) -> list[LocationView]:
                 last_result_at=state.last_result_at,
                 last_latency_ns=row.last_latency_ns,
                 last_failure=row.last_failure,
-                at_fault=row.location in known,
+                at_fault=row.source == "probed" and row.location in known,
             )
         )
     return views

@@ -159,11 +159,11 @@ def settle(
     at_fault = faults.known(conn)
     ids = sorted(rows)
     for begin in range(0, len(ids), CHUNK):
-        query = sa.select(target.c.monitor, target.c.location, *STATE_COLUMNS).where(
+        query = sa.select(target.c.monitor, target.c.location, target.c.source, *STATE_COLUMNS).where(
             target.c.monitor.in_(ids[begin : begin + CHUNK])
         )
         for row in conn.execute(query):
-            votes[row.monitor][row.location] = faults.believed(state_of(row), row.location, at_fault)
+            votes[row.monitor][row.location] = faults.believed(state_of(row), row.source, row.location, at_fault)
 
     def decide(row: sa.Row[Any]) -> tuple[MonitorState, Transition | None]:
         policy = Policy(quorum=row.quorum)

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from checks import isolation, silence
 from checks.result import Outcome
+from checks.status import Cause
 from checks.store import claims, writer
 from checks.store.schema import monitor_state, target, transition, trouble
+from checks.store.troubles import report_trouble
 from tests.checks.workers import monitor_of, publish
 from tests.factories import NOON, at, make_finished
 
@@ -122,63 +124,63 @@ def test_what_went_down_before_it_was_seen_is_set_right(store: sa.Engine) -> Non
     assert [row["locations"] for row in rows] == [{"oslo": "up", "riga": "unknown"}] * 2
 
 
-def test_what_only_that_location_sees_is_unknown_and_not_down(store: sa.Engine) -> None:
-    watch(store, 4)
-    watch(store, 1, locations=["riga"])
+def test_what_only_that_location_sees_is_unknown_and_not_down(sqlite_store: sa.Engine) -> None:
+    watch(sqlite_store, 4)
+    watch(sqlite_store, 1, locations=["riga"])
     for place in PLACES:
-        probe(store, 0, place, UP)
+        probe(sqlite_store, 0, place, UP)
     for seconds in (10, 12):
-        probe(store, seconds, "oslo", UP)
-        probe(store, seconds, "riga", DOWN)
-    assert statuses(store) == ["unknown"] + ["up"] * 4
-    assert moves(store) == [("up", "unknown", "location")]
-    probe(store, 20, "riga", UP)
-    judge(store, 21)
-    probe(store, 30, "riga", UP)
-    assert statuses(store) == ["up"] * 5
-    assert troubles(store) == []
+        probe(sqlite_store, seconds, "oslo", UP)
+        probe(sqlite_store, seconds, "riga", DOWN)
+    assert statuses(sqlite_store) == ["unknown"] + ["up"] * 4
+    assert moves(sqlite_store) == [("up", "unknown", "location")]
+    probe(sqlite_store, 20, "riga", UP)
+    judge(sqlite_store, 21)
+    probe(sqlite_store, 30, "riga", UP)
+    assert statuses(sqlite_store) == ["up"] * 5
+    assert troubles(sqlite_store) == []
 
 
-def test_what_was_down_before_stays_down(store: sa.Engine) -> None:
-    watch(store, 6)
+def test_what_was_down_before_stays_down(sqlite_store: sa.Engine) -> None:
+    watch(sqlite_store, 6)
     for place in PLACES:
-        probe(store, 0, place, UP)
+        probe(sqlite_store, 0, place, UP)
     for seconds in (10, 20):
-        probe(store, seconds, "riga", DOWN, [0])
-        probe(store, seconds + 1, "riga", UP, range(1, 6))
-    assert statuses(store) == ["down"] + ["up"] * 5
+        probe(sqlite_store, seconds, "riga", DOWN, [0])
+        probe(sqlite_store, seconds + 1, "riga", UP, range(1, 6))
+    assert statuses(sqlite_store) == ["down"] + ["up"] * 5
     for seconds in (70, 80):
-        probe(store, seconds, "oslo", UP)
-        probe(store, seconds, "riga", DOWN)
-    judge(store, 81)
-    assert troubles(store) == ["network:riga"]
-    assert statuses(store) == ["down"] + ["up"] * 5
+        probe(sqlite_store, seconds, "oslo", UP)
+        probe(sqlite_store, seconds, "riga", DOWN)
+    judge(sqlite_store, 81)
+    assert troubles(sqlite_store) == ["network:riga"]
+    assert statuses(sqlite_store) == ["down"] + ["up"] * 5
 
 
-def test_an_outage_that_all_locations_see_is_one(store: sa.Engine) -> None:
-    watch(store, 6, quorum="majority")
+def test_an_outage_that_all_locations_see_is_one(sqlite_store: sa.Engine) -> None:
+    watch(sqlite_store, 6, quorum="majority")
     for place in PLACES:
-        probe(store, 0, place, UP)
+        probe(sqlite_store, 0, place, UP)
     for seconds in (10, 12):
         for place in PLACES:
-            probe(store, seconds, place, DOWN)
-        judge(store, seconds + 1)
-    assert statuses(store) == ["down"] * 6
-    assert troubles(store) == []
+            probe(sqlite_store, seconds, place, DOWN)
+        judge(sqlite_store, seconds + 1)
+    assert statuses(sqlite_store) == ["down"] * 6
+    assert troubles(sqlite_store) == []
 
 
-def test_a_location_that_sees_nothing_does_not_hide_what_another_sees(store: sa.Engine) -> None:
-    watch(store, 6, quorum="all")
+def test_a_location_that_sees_nothing_does_not_hide_what_another_sees(sqlite_store: sa.Engine) -> None:
+    watch(sqlite_store, 6, quorum="all")
     for place in PLACES:
-        probe(store, 0, place, UP)
+        probe(sqlite_store, 0, place, UP)
     for seconds in (10, 12):
-        probe(store, seconds, "oslo", UP)
-        probe(store, seconds, "riga", DOWN)
+        probe(sqlite_store, seconds, "oslo", UP)
+        probe(sqlite_store, seconds, "riga", DOWN)
     for seconds in (20, 22):
-        probe(store, seconds, "oslo", DOWN, [0])
-    judge(store, 23)
-    assert troubles(store) == ["network:riga"]
-    assert statuses(store) == ["down"] + ["up"] * 5
+        probe(sqlite_store, seconds, "oslo", DOWN, [0])
+    judge(sqlite_store, 23)
+    assert troubles(sqlite_store) == ["network:riga"]
+    assert statuses(sqlite_store) == ["down"] + ["up"] * 5
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -235,19 +237,29 @@ def test_it_ends_where_nothing_is_left_that_fails(sqlite_store: sa.Engine) -> No
     assert troubles(sqlite_store) == []
 
 
-def test_a_great_fault_ends_in_steps(store: sa.Engine) -> None:
-    watch(store, 620)
+def test_a_great_fault_ends_in_steps(sqlite_store: sa.Engine) -> None:
+    watch(sqlite_store, 620)
     for place in PLACES:
-        probe(store, 0, place, UP)
+        probe(sqlite_store, 0, place, UP)
     for seconds in (10, 12):
-        probe(store, seconds, "oslo", UP)
-        probe(store, seconds, "riga", DOWN)
-    probe(store, 20, "riga", UP, range(3))
-    assert isolation.judge(store, at(21), "riga")
-    assert troubles(store) == ["network:riga"]
-    judge(store, 21)
-    assert troubles(store) == []
-    with store.begin() as conn:
+        probe(sqlite_store, seconds, "oslo", UP)
+        probe(sqlite_store, seconds, "riga", DOWN)
+    probe(sqlite_store, 20, "riga", UP, range(3))
+    assert isolation.judge(sqlite_store, at(21), "riga")
+    assert troubles(sqlite_store) == ["network:riga"]
+    judge(sqlite_store, 21)
+    assert troubles(sqlite_store) == []
+    with sqlite_store.begin() as conn:
         votes = conn.execute(sa.select(target.c.vote).where(target.c.location == "riga")).scalars().all()
     assert (votes.count("unknown"), votes.count("up")) == (617, 3)
-    assert statuses(store) == ["up"] * 620
+    assert statuses(sqlite_store) == ["up"] * 620
+
+
+def test_what_reports_by_itself_needs_no_network_of_a_location(sqlite_store: sa.Engine) -> None:
+    publish(sqlite_store, monitor_of(kind="heartbeat"), now=NOON)
+    with sqlite_store.begin() as conn:
+        report_trouble(conn, "network:local", "at fault", at(0))
+        [monitor] = conn.execute(sa.select(monitor_state.c.monitor)).scalars()
+        conn.execute(target.update().values(vote="down", vote_since=at(5)))
+        writer.settle(conn, {monitor: {}}, at(6), cause=Cause.DEADLINE)
+    assert statuses(sqlite_store) == ["down"]
