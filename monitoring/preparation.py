@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,12 +13,15 @@ from django.core.management.base import BaseCommand, SystemCheckError
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.environment import measurements_url
 from checks.store.engine import StoreProblem, open_engine, our_trouble
 from checks.store.upgrade import check_schema, upgrade
+from monitoring import migrations
 from monitoring.accounts import FirstAccount, ensure_admin
+from monitoring.publish import store_engine
 
 _LOCK = 0x5570  # PostgreSQL's advisory lock of a migration of ours; the store's upgrade has its own
 
@@ -56,9 +59,23 @@ def check() -> None:
             engine.dispose()
 
 
+def check_again() -> None:
+    """Raises NotPrepared where a newer version has upgraded a database under this process; asks little."""
+    with _outages_told():
+        _refuse_unknown(MigrationRecorder(connection).applied_migrations(), _on_disk())
+        check_schema(store_engine())
+
+
+def _on_disk() -> set[str]:
+    return {path.stem for path in Path(migrations.__file__).parent.glob("[0-9]*.py")}
+
+
 def _refuse_newer(loader: MigrationLoader) -> None:
-    ours = {name for app, name in loader.disk_migrations if app == "monitoring"}
-    newer = sorted(name for app, name in loader.applied_migrations if app == "monitoring" and name not in ours)
+    _refuse_unknown(loader.applied_migrations, {name for app, name in loader.disk_migrations if app == "monitoring"})
+
+
+def _refuse_unknown(applied: Iterable[tuple[str, str]], ours: Container[str]) -> None:
+    newer = sorted(name for app, name in applied if app == "monitoring" and name not in ours)
     if newer:
         raise NotPrepared(
             f"the configuration's database has migration {newer[-1]}, which this version does not know:"

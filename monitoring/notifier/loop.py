@@ -26,7 +26,7 @@ from checks.process import Watchdog, process_name
 from checks.sight import EVERYWHERE, SIGN_EVERY, JumpDetector, Signs
 from checks.store.engine import measure_offset
 from checks.store.writer import CHANNEL
-from monitoring import ping_keys, publish
+from monitoring import ping_keys, preparation, publish
 from monitoring.notifier import delivery, loose_ends, reminders, system, waiting
 from monitoring.notifier.dispatch import OUTAGES, Dispatcher
 from monitoring.notifier.muted import Muted
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 NOTIFIER = "notifier"  # the role of its signs of life
 LEASE = timedelta(seconds=30)
 POLL = 0.5  # seconds between two looks at the outbox
+LOOK_EVERY = 5.0  # seconds between two looks at the databases' versions
 TICK = 0.5  # seconds between two signs that the loop moves
 DRAIN = 8.0  # seconds for what is on its way when we are stopped
 EXIT = 9.5  # seconds after which we are gone, whatever still hangs
@@ -55,6 +56,7 @@ class Notifier:
         self._watchdog = Watchdog()
         self._began = clock.monotonic()
         self._stopping = asyncio.Event()
+        self.outdated: preparation.NotPrepared | None = None  # why it stopped by itself
         self._slots = Slots(self._name, lease, self._watchdog, muted=Muted(engine))
         self._dispatcher = Dispatcher(engine, self._name, lease, queued=self._slots.wake)
         self._signs = Signs(process=self._name, role=NOTIFIER, location=EVERYWHERE)
@@ -84,6 +86,7 @@ class Notifier:
         self._every(60.0, "objectives", slow, lambda: minutes.follow(self._engine, clock.utcnow()))
         self._every(10.0, "silence", slow, self._judge_silence)
         self._every(10.0, "tidying", slow, self._tidy)
+        self._every(LOOK_EVERY, "version", slow, lambda: self._look_at_version(loop))
         self._chores.every(POLL, "dispatch", lambda: self._dispatch(hot))
         self._chores.start()
         if self._engine.dialect.name == "postgresql":
@@ -160,6 +163,16 @@ class Notifier:
         if loose_ends.tie_up(self._engine, clock.utcnow()):
             self._slots.wake()
 
+    def _look_at_version(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A newer version may have upgraded the databases: then this one has no business there any more."""
+        try:
+            preparation.check_again()
+        except preparation.Unreachable:
+            return  # others say so
+        except preparation.NotPrepared as exc:
+            self.outdated = exc
+            loop.call_soon_threadsafe(self._stopping.set)
+
     def _tidy(self) -> None:
         delivery.withdraw_orphans()
         system.follow_channels(clock.utcnow())
@@ -193,6 +206,8 @@ def _exit_after(seconds: float) -> None:
 
 
 def run(*, lease: timedelta = LEASE) -> None:
-    """Be a notifier until SIGTERM."""
+    """Be a notifier until SIGTERM. Raises NotPrepared where a newer version takes over the databases."""
     notifier = Notifier(publish.store_engine(), lease=lease)
     asyncio.run(notifier.run())
+    if notifier.outdated is not None:
+        raise notifier.outdated

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         process.die_with_parent()
         try:
             preparation.check()
+            connections.close_all()  # each thread has its own from here on
+            loop.run(lease=options["lease"])
         except preparation.NotPrepared as exc:
             raise CommandError(str(exc), returncode=process.WRONG_CONFIGURATION) from exc
-        connections.close_all()  # each thread has its own from here on
-        loop.run(lease=options["lease"])
