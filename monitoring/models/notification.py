@@ -22,6 +22,7 @@ class Notification(models.Model):
         REMINDER = "reminder"
         SYSTEM = "system"  # about us: a channel gave up, a worker is blind
         WAITING = "waiting"  # a heartbeat that was never heard of
+        REPORT = "report"  # of a month
         TEST = "test"
 
     class Status(models.TextChoices):

@@ -32,6 +32,7 @@ TYPES: dict[str, str] = {
     Notification.Event.RESOLVED: "success",
     Notification.Event.SYSTEM: "warning",
     Notification.Event.WAITING: "warning",
+    Notification.Event.REPORT: "info",
     Notification.Event.TEST: "info",
 }
 
@@ -143,7 +144,8 @@ def render(
 def _context(event: str, facts: Mapping[str, Any], now: datetime, *, repeat: bool, untold: bool) -> dict[str, Any]:
     """What templates see: plain texts, and lines of (label, text)."""
     opened, resolved = _instant(facts.get("opened_at")), _instant(facts.get("resolved_at"))
-    path = reverse("incident", args=[facts["incident"]]) if facts.get("incident") else reverse("dashboard")
+    incident = reverse("incident", args=[facts["incident"]]) if facts.get("incident") else ""
+    path = str(facts.get("path") or incident or reverse("dashboard"))
     return {
         "event": event,
         "name": one_line(str(facts.get("name", "")), 100),
