@@ -32,7 +32,8 @@ AT_ONCE = 20  # monitors of one claim
 TRIES = 3  # of a transition that raises, before it takes the minimal path
 
 # Trouble of a database is nobody's poison: it is tried again until it passes.
-OUTAGES = (db.OperationalError, db.InterfaceError, sa.exc.DBAPIError, StoreProblem)
+# An InternalError is what a server says that only reads for now: a standby before it takes over.
+OUTAGES = (db.OperationalError, db.InterfaceError, db.InternalError, sa.exc.DBAPIError, StoreProblem)
 
 
 class OutOfOrder(Exception):
@@ -108,7 +109,10 @@ class Dispatcher:
         self._failures: Counter[UUID] = Counter()
 
     def run(self, may_go_on: Callable[[], bool] = lambda: True) -> int:
-        """Consume what there is to consume; how many transitions. Raises what the databases raise."""
+        """Consume what there is to consume; how many transitions. Raises what the databases raise.
+
+        `may_go_on` is asked before each monitor: many transitions of a database far away take their time.
+        """
         count = 0
         with reading(self._engine) as conn:
             if not outbox.any_waiting(conn):
@@ -124,6 +128,8 @@ class Dispatcher:
             before, problem = count, None
             try:
                 for monitor in monitors:
+                    if not may_go_on():
+                        break
                     try:
                         count += self._drain(store, monitor)
                     except OUTAGES:

@@ -127,9 +127,12 @@ class Notifier:
 
     async def _dispatch(self, lane: Lane) -> None:
         async with self._dispatching:
-            await lane.call(
-                self._guarded, "dispatch", lambda: self._dispatcher.run(lambda: not self._stopping.is_set())
-            )
+            await lane.call(self._guarded, "dispatch", lambda: self._dispatcher.run(self._may_go_on))
+
+    def _may_go_on(self) -> bool:
+        """Between two monitors: a backlog that takes minutes is work, and no call that hangs."""
+        self._watchdog.beat("dispatch")
+        return not self._stopping.is_set()
 
     def _guarded(self, name: str, step: Step) -> None:
         """Do a step. A database that is away is said once a minute; all else is the chores' to log."""

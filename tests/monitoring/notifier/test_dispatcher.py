@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from django.db import OperationalError
+from django.db import InternalError, OperationalError
 
 from checks import clock
 from checks.status import Cause, Status
@@ -121,20 +121,35 @@ def test_a_monitor_that_even_the_minimal_path_raises_for_does_not_hold_up_the_ot
     assert Incident.objects.get().monitor_name == "Mail"
 
 
-def test_an_outage_of_the_database_is_nobodys_poison(dispatcher, go, monkeypatch):
+@pytest.mark.parametrize("error", [OperationalError, InternalError])
+def test_an_outage_of_the_database_is_nobodys_poison(dispatcher, go, monkeypatch, error):
+    """Nor is one that only reads for now."""
     go(Status.DOWN)
 
     def away(*_):
-        raise OperationalError("the database is away")
+        raise error("the database is away")
 
     with monkeypatch.context() as outage:
         outage.setattr(incidents, "take_effect", away)
         for _ in range(5):
-            with pytest.raises(OperationalError):
+            with pytest.raises(error):
                 dispatcher.run()
 
     assert dispatcher.run() == 1
     assert not Incident.objects.filter(cause__startswith="system:").exists()
+
+
+def test_a_dispatcher_that_is_told_to_stop_leaves_the_rest_to_others(dispatcher, go, sqlite_store):
+    other = make_monitor(name="Mail")
+    with sqlite_store.begin() as conn:
+        publish(conn, [make_published(uuid=other.pk, slug=other.slug, name=other.name)], clock.utcnow())
+    go(Status.DOWN)
+    with sqlite_store.begin() as conn:
+        writer.put(conn, other.pk, Status.DOWN, clock.utcnow(), cause=Cause.PROBE)
+
+    answers = iter([True, True, False])
+    assert dispatcher.run(lambda: next(answers, False)) == 1
+    assert dispatcher.run() == 1
 
 
 def test_a_configuration_older_than_the_store_goes_on_from_where_the_store_is(dispatcher, go, caplog):
