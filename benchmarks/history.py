@@ -123,7 +123,7 @@ def grow_old(engine: sa.Engine, begun: datetime, now: datetime) -> None:
         back = length
         c = rollup.c
         micros = sa.type_coerce(c.start, sa.BigInteger)
-        while first - back > now - age and length:
+        while length > timedelta(0) and first - back > now - age:
             shifted = sa.type_coerce(micros - int(back.total_seconds() * 1_000_000), c.start.type)
             others = [each for each in rollup.c if each.name != "start"]
             copied = sa.select(shifted, *others).where(c.resolution == resolution, c.start >= first, c.start < last)

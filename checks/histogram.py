@@ -28,6 +28,7 @@ _WIDTHS, _CODES = (1, 2, 4, 8), "BHIQ"  # bytes of a count in a run of buckets, 
 _FEW = 8  # latencies that are as fast added one by one
 _GAP = 8  # empty buckets that end a run
 _LANE = 4  # bytes of a bucket where runs are added as one number
+_SHORT = 6  # bytes of a run whose buckets are as fast added one by one
 _NARROW = 2  # bytes of the counts that are added so
 _MOST_ADDED = 1 << 16  # runs of such counts after which a lane could overflow
 
@@ -127,10 +128,9 @@ class Histogram:
         self._extend(sum_ns, min_ns, min_ns + spread)
 
     def _add_run(self, index: int, run: bytes, width: int) -> None:
-        if width > _NARROW:
-            buckets = self._buckets
-            for place in range(0, len(run), width):
-                count = int.from_bytes(run[place : place + width], "little")
+        if len(run) <= _SHORT or width > _NARROW:
+            buckets, size = self._buckets, len(run) // width
+            for count in run if width == 1 else struct.unpack(f"<{size}{_CODES[_WIDTHS.index(width)]}", run):
                 if count:
                     buckets[index] = buckets.get(index, 0) + count
                 index += 1
