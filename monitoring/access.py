@@ -59,6 +59,7 @@ TABLE: dict[str, Access] = {
     "objective": Access.SIGNED_IN,
     "export": Access.SIGNED_IN,
     "export_report": Access.SIGNED_IN,
+    "api_objectives": Access.KEY,
     "api_export": Access.KEY,
     "api_report": Access.KEY,
     "admin:login": Access.PUBLIC,

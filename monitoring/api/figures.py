@@ -41,9 +41,11 @@ def of_monitor(request: HttpRequest, *, slug: str) -> Document:
         **_summary(found),
         "availability": {
             "ratio": available.ratio,
+            "ratio_without_maintenance": available.ratio_without_maintenance,
             "observed_share": available.observed_seconds / window.length.total_seconds(),
             "observed_seconds": available.observed_seconds,
             "down_seconds": available.down,
+            "maintenance_seconds": available.maintenance,
         },
         "locations": {name: _summary(each) for name, each in found.locations.items()},
     }

@@ -16,10 +16,10 @@ from monitoring.objectives.budget import Budget, Slice, budget, burn_rate, exhau
 from monitoring.objectives.windows import window_at, zone_of
 
 BURN_WINDOWS = (
-    ("An hour", timedelta(hours=1)),
-    ("6 hours", timedelta(hours=6)),
-    ("A day", timedelta(days=1)),
-    ("3 days", timedelta(days=3)),
+    ("1h", timedelta(hours=1)),
+    ("6h", timedelta(hours=6)),
+    ("1d", timedelta(days=1)),
+    ("3d", timedelta(days=3)),
 )
 LONGEST = max(length for _, length in BURN_WINDOWS)
 PACE = timedelta(days=1)  # of which the projection says: if it goes on so

@@ -53,7 +53,8 @@ def intervals(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, object] = {"monitor": monitor}
     try:
         chosen = _Month(request, now)
-        start, end = window(request.GET.dict(), now) if request.GET.get("start") else chosen.span
+        custom = bool(request.GET.get("start") or request.GET.get("window"))
+        start, end = window(request.GET.dict(), now) if custom else chosen.span
         found, stretches = reports.of_monitor(monitor.uuid, start, end, now)
     except (Refused, SQLAlchemyError, StoreProblem) as exc:
         return _problem(request, "operator/intervals.html", exc, context)
@@ -69,7 +70,6 @@ def intervals(request: HttpRequest, slug: str) -> HttpResponse:
             "stretches": stretches[:MOST_INTERVALS],
             "more": max(0, len(stretches) - MOST_INTERVALS),
             "exported": urlencode({"start": start.isoformat(), "end": end.isoformat()}),
-            "custom": bool(request.GET.get("start")),
             "now": now,
         },
     )

@@ -36,8 +36,8 @@ def test_a_promise_of_availability_stands_by_time(published_to, monitor):
     assert found.budget.allowed == pytest.approx(2592)
     assert (found.budget.bad, found.budget.left) == (600, pytest.approx(1992))
     burns = dict(found.burns)
-    assert (burns["An hour"], burns["A day"]) == (0, 0)
-    assert burns["3 days"] == pytest.approx(600 / 259_200 / 0.001)
+    assert (burns["1h"], burns["1d"]) == (0, 0)
+    assert burns["3d"] == pytest.approx(600 / 259_200 / 0.001)
     assert found.exhausted_at is None
 
 
@@ -58,9 +58,9 @@ def test_what_burns_says_when_the_budget_is_gone(published_to, monitor):
     found = stand(published_to, objective, NOON)
 
     # 1 % of the last day: it spends as fast as new days allow, and what is lacking never goes down.
-    assert dict(found.burns)["A day"] == pytest.approx(1)
+    assert dict(found.burns)["1d"] == pytest.approx(1)
     assert found.budget.left == pytest.approx(6048 - 864)
-    assert dict(found.burns)["An hour"] == pytest.approx(24)
+    assert dict(found.burns)["1h"] == pytest.approx(24)
 
 
 def test_a_promise_about_minutes_stands_by_minutes_of_kept_hours_and_of_the_running_one(published_to, monitor):

@@ -92,6 +92,10 @@ def test_a_monitor_has_all_its_intervals(operator_client, shop):
     page = text_of(operator_client.get(f"/dashboard/monitors/{shop.slug}/intervals/", custom))
     assert page.count('data-label="Counted"') == 1
     assert "0.00 %" in page
+    page = text_of(operator_client.get(f"/dashboard/monitors/{shop.slug}/intervals/", {"window": "hour"}))
+    assert page.count('data-label="Counted"') == 3  # the outage of today, and what was before and after
+    monitors_own = text_of(operator_client.get(f"/dashboard/monitors/{shop.slug}/"))
+    assert all(f"/intervals/?window={word}" in monitors_own for word in ("day", "week", "month"))
     refused = operator_client.get(f"/dashboard/monitors/{shop.slug}/intervals/", {"start": "never"})
     assert (refused.status_code, b"allowed: an instant" in refused.content) == (400, True)
 
