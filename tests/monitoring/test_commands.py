@@ -9,7 +9,8 @@ from django.core.management import CommandError, call_command
 
 from checks import clock
 from checks.result import Outcome
-from checks.store import claims, writer
+from checks.store import claims, muting, writer
+from checks.store.schema import result
 from monitoring import publish
 from monitoring.models import Channel, Incident, Notification
 from tests.factories import make_finished
@@ -171,3 +172,20 @@ def test_a_name_can_not_drive_a_terminal(db):
 def test_nothing_at_all_is_an_empty_array(published_to_sqlite, db):
     for command in ("monitors", "incidents", "notifications"):
         assert listed(command) == []
+
+
+def test_prune_says_what_is_too_old_and_deletes_it(published_to):
+    old = clock.utcnow() - timedelta(days=8)
+    with published_to.begin() as conn:
+        conn.execute(result.insert(), [{"target_id": 1, "due_at": old, "started_at": old, "outcome": "up"}] * 3)
+
+    assert printed("prune", "--dry-run").splitlines()[0] == "           3 results would go"
+    assert printed("prune").splitlines()[-1] == "All of it is gone."
+    assert printed("prune", "--dry-run").splitlines()[0] == "           0 results would go"
+
+
+def test_unmute_lets_messages_out_again(published_to_sqlite):
+    with published_to_sqlite.begin() as conn:
+        muting.mute(conn, "a copy", clock.utcnow())
+    assert printed("unmute") == "Messages are sent again.\n"
+    assert printed("unmute") == "Nothing was muted.\n"

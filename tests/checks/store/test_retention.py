@@ -1,4 +1,5 @@
 from datetime import timedelta
+from itertools import count
 from uuid import uuid4
 
 import pytest
@@ -183,3 +184,16 @@ def test_of_a_busy_heartbeat_the_last_pings_stay(store, keep, monkeypatch):
 
     kept = {(row.monitor, row.received_at) for row in rows(store, ping)}
     assert kept == {(monitor.uuid, at(number)) for monitor in monitors for number in (4, 5, 6)}
+
+
+def test_sqlites_lock_is_free_for_longer_than_a_step_had_it(sqlite_store, monkeypatch):
+    """Who waits for it looks now and then, ever more seldom, and must not always find it taken."""
+    slept, instants = [], count()
+    monkeypatch.setattr(retention.time, "sleep", slept.append)
+    monkeypatch.setattr(retention.clock, "monotonic", lambda: next(instants) * 0.005)
+    put_results(sqlite_store, *[days(8)] * 1500)
+
+    prune(sqlite_store, NOON)
+
+    looks = next(instants) - 1  # the first at the beginning, the last at the end
+    assert slept == [pytest.approx(2 * 0.005 * looks)]

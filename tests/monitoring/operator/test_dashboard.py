@@ -9,6 +9,7 @@ from django.urls import reverse
 from checks import clock
 from checks.result import Outcome
 from checks.status import Status
+from checks.store import muting
 from checks.store.rollup import roll_up
 from monitoring import publish
 from monitoring.models import AlertRule
@@ -190,3 +191,12 @@ def test_somebody_who_may_only_look_is_not_led_to_the_admin(client, viewer, publ
 
     assert reverse("admin:index") not in re.findall(r'href="([^"]+)"', page)
     assert "ask somebody who may configure" in page
+
+
+def test_a_copy_that_tells_nobody_says_so_on_the_dashboard(operator_client, published_to_sqlite):
+    with published_to_sqlite.begin() as conn:
+        muting.mute(conn, "This copy tells nobody anything until `manage.py unmute`.", clock.utcnow())
+    assert (
+        "This copy tells nobody anything until `manage.py unmute`."
+        in operator_client.get("/dashboard/").content.decode()
+    )
