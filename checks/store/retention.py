@@ -71,7 +71,7 @@ def too_old(engine: sa.Engine, now: datetime) -> dict[str, int]:
         }
         for resolution, age in _AGED.items():
             old = sa.and_(rollup.c.resolution == resolution, rollup.c.start < now - age(ages()))
-            found[f"roll-ups of a {resolution}"] = _count(conn, rollup, old)
+            found[f"figures of {resolution}s"] = _count(conn, rollup, old)
         found["deleted monitors"] = count_tombstones(conn, now)
         return found
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks import clock
 from checks.environment import data_dir
 from checks.store import muting
-from checks.store.engine import StoreProblem, open_engine, our_trouble
+from checks.store.engine import StoreProblem, open_engine, our_trouble, reading
+from checks.store.schema import sign_of_life
 from checks.store.upgrade import known_revisions
 from monitoring.backup import postgresql
 from monitoring.backup.archive import BackupProblem, Manifest, read_manifest, unpack
 from monitoring.backup.sources import KEYS, Source, has_tables, sources
 from monitoring.supervisor import AlreadyRunning, DataDirectoryLock
 
+LIVING = timedelta(seconds=10)  # after its last sign of life a process is taken for gone
 _MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 
 
@@ -64,8 +67,25 @@ def _refuse_full(found: list[Source], *, replace: bool) -> None:
         if source.file is None:
             if has_tables(source):
                 raise BackupProblem("the database is not empty: make an empty one and let STILLUP_DATABASE_URL name it")
-        elif source.file.exists() and not replace:
-            raise BackupProblem(f"{source.file} exists already; --replace puts it aside")
+        elif source.file.exists():
+            if not replace:
+                raise BackupProblem(f"{source.file} exists already; --replace puts it aside")
+            if source is found[0]:
+                _refuse_living(source)
+
+
+def _refuse_living(source: Source) -> None:
+    """A worker that was started by itself has no lock on the data directory, and would go on with the old file."""
+    engine = open_engine(source.url)
+    try:
+        with reading(engine) as conn:
+            last = conn.execute(sa.select(sa.func.max(sign_of_life.c.at))).scalar_one()
+    except SQLAlchemyError:
+        return  # it is no store, or a damaged one: nobody works on it
+    finally:
+        engine.dispose()
+    if last is not None and clock.utcnow() - last < LIVING:
+        raise BackupProblem(f"something still works on {source.file}: stop it, and try again {LIVING.seconds} s later")
 
 
 def _restore_files(path: Path, manifest: Manifest, found: list[Source]) -> None:

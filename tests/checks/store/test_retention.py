@@ -75,9 +75,9 @@ def test_each_kind_of_measurement_has_its_own_age(store):
     expected = {
         "results": 1,
         "pings": 1,
-        "roll-ups of a minute": 1,
-        "roll-ups of a hour": 1,
-        "roll-ups of a day": 1,
+        "figures of minutes": 1,
+        "figures of hours": 1,
+        "figures of days": 1,
         "deleted monitors": 0,
     }
     assert retention.too_old(store, NOON) == expected

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from checks import clock
+from checks.clock import to_micros
 from checks.store.engine import open_engine, reading
 from checks.store.muting import is_muted
 from monitoring.backup.archive import MANIFEST, BackupProblem, read_manifest
@@ -156,6 +158,16 @@ def test_nothing_is_restored_under_what_runs(place, archive):
     back_up(archive)
     with closing(DataDirectoryLock(original.data)):
         assert "another `manage.py up` runs" in refused(restore, archive, replace=True)
+    assert not muted(original)
+
+
+def test_nothing_is_restored_under_a_worker_that_was_started_by_itself(place, archive):
+    original = place("sqlite", filled=True)
+    back_up(archive)
+    with closing(sqlite3.connect(original.data / "measurements.sqlite3")) as conn, conn:
+        row = (to_micros(clock.utcnow()), to_micros(clock.utcnow()))
+        conn.execute("INSERT INTO sign_of_life VALUES ('worker@here:1', 'worker', 'local', ?, ?)", row)
+    assert "something still works on" in refused(restore, archive, replace=True)
     assert not muted(original)
 
 
