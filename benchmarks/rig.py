@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,7 +22,6 @@ from uuid import uuid4
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import psutil
-import psycopg
 import sqlalchemy as sa
 
 from checks import clock
@@ -69,13 +69,14 @@ def store(database: str, beside: Path | None = None) -> Iterator[tuple[str, sa.E
             engine.dispose()
 
 
+@cache
+def server() -> postgres.PostgresServer:
+    """A server that tidies up as an operator's does: the one of the tests never lives so long."""
+    return postgres.PostgresServer(autovacuum_naptime="1min", shared_buffers="128MB")
+
+
 def _fresh_database() -> str:
-    """A database of a server that tidies up as an operator's does: the one of the tests never lives so long."""
-    url = postgres.fresh_database()
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute("ALTER SYSTEM SET autovacuum_naptime = '10s'")
-        conn.execute("SELECT pg_reload_conf()")
-    return url
+    return server().url(server().create_database())
 
 
 def watch(engine: sa.Engine, options: Sequence[dict[str, Any]]) -> None:

@@ -30,7 +30,6 @@ from checks.status import observe
 from checks.store.claims import Finished, claim, next_due
 from checks.store.schema import result, target
 from checks.store.writer import record
-from tests import postgres
 from tests.factories import make_published
 
 LEASE = timedelta(seconds=30)
@@ -42,7 +41,7 @@ RUSH = 2000  # claims over which a share is taken
 
 def server_cpu() -> float:
     """Seconds that PostgreSQL has spent so far, without sessions that have ended."""
-    process = psutil.Process(postgres.server().pid)
+    process = psutil.Process(rig.server().pid)
     spent = 0.0
     for each in (process, *process.children()):
         try:
@@ -99,8 +98,9 @@ def claims(database: str, updates: int) -> None:
         policy, now = monitors[0].policy, clock.utcnow()
         with engine.begin() as conn:
             rig.publish(conn, monitors, now)
-            # As if they had been probed for long: spread evenly.
-            conn.execute(target.update().values(next_due_at=now))
+            # Spread evenly, as they come to be.
+            micros = sa.type_coerce(clock.to_micros(now), sa.BigInteger) + target.c.id * (10_000_000 // TARGETS)
+            conn.execute(target.update().values(next_due_at=sa.type_coerce(micros, target.c.next_due_at.type)))
         if database == "postgresql":
             with engine.begin() as conn:
                 conn.exec_driver_sql("ANALYZE")
