@@ -22,8 +22,10 @@ _PER_LOG = 1 / math.log(_GAMMA)
 _FIRST = math.ceil(math.log(LOWEST_NS) * _PER_LOG)
 _UNDER = 0  # the bucket of what is faster; those between follow from 1
 _OVER = math.ceil(math.log(HIGHEST_NS) * _PER_LOG) - _FIRST + 2
-_EMPTY = b"\x02"  # the first byte of the serialised form is its format
-_FORMAT, _FORMER = 2, 1
+_FORMAT = 2  # the first byte of the serialised form
+_EMPTY, _FORMER = b"\x02", b"\x01"
+_HEAD = struct.Struct("<BQQQB")  # the format, the sum, the minimum, how far the maximum lies above, and how many runs
+_ALONE = 1 << 2  # the shape of a run of one bucket with a count of one byte
 _WIDTHS, _CODES = (1, 2, 4, 8), "BHIQ"  # bytes of a count in a run of buckets, and what `struct` calls them
 _FEW = 8  # latencies that are as fast added one by one
 _GAP = 8  # empty buckets that end a run
@@ -98,37 +100,38 @@ class Histogram:
 
     def merge_bytes(self, data: bytes) -> None:
         """`merge` of what `to_bytes` wrote. Raises ValueError for anything else."""
-        if not data or data[0] not in (_FORMAT, _FORMER):
+        if data[:1] == _FORMER:
+            self._merge_former(data)
+            return
+        if data[:1] != _EMPTY:
             raise ValueError("not a histogram of this format")
         if len(data) == 1:
             return
-        if data[0] == _FORMER:
-            self._merge_former(data)
-            return
+        buckets = self._buckets
         try:
-            sum_ns, position = _number(data, 1)
-            min_ns, position = _number(data, position)
-            spread, position = _number(data, position)
-            index, end = 0, len(data)
-            while position < end:
-                gap, position = _number(data, position)
-                shape, position = _number(data, position)
-                length, width = shape >> 2, _WIDTHS[shape & 3]
-                index += gap
-                run = data[position : position + length * width]
-                position += length * width
-                if position > end or index + length > _OVER + 1 or not any(run):
+            _, sum_ns, min_ns, spread, number = _HEAD.unpack_from(data)
+            runs = struct.unpack_from(f"<{2 * number}H", data, _HEAD.size)
+            position = _HEAD.size + 4 * number
+            for at in range(0, 2 * number, 2):
+                index, shape = runs[at], runs[at + 1]
+                if shape == _ALONE and index <= _OVER:
+                    buckets[index] = buckets.get(index, 0) + data[position]
+                    position += 1
+                    continue
+                width = _WIDTHS[shape & 3]
+                end = position + (shape >> 2) * width
+                if index + (shape >> 2) > _OVER + 1 or end > len(data):
                     raise ValueError("a histogram with a bucket that can't be")
-                self._add_run(index, run, width)
-                index += length
-        except IndexError:
+                self._add_run(index, data[position:end], width)
+                position = end
+        except (IndexError, struct.error):
             raise ValueError("a histogram that was cut off") from None
-        if not index:
+        if position != len(data) or not number:
             raise ValueError("a histogram that was cut off")
         self._extend(sum_ns, min_ns, min_ns + spread)
 
     def _add_run(self, index: int, run: bytes, width: int) -> None:
-        if len(run) <= _SHORT or width > _NARROW:
+        if width > _NARROW or len(run) <= _SHORT:
             buckets, size = self._buckets, len(run) // width
             for count in run if width == 1 else struct.unpack(f"<{size}{_CODES[_WIDTHS.index(width)]}", run):
                 if count:
@@ -145,6 +148,8 @@ class Histogram:
 
     def _merge_former(self, data: bytes) -> None:
         """`merge_bytes` of the form that earlier versions wrote: the buckets one by one."""
+        if len(data) == 1:
+            return
         sum_ns, min_ns, spread, indexes, counts = _parse_former(data)
         buckets = self._buckets
         for index, count in zip(indexes, counts, strict=True):
@@ -221,17 +226,13 @@ class Histogram:
         """The canonical form: equal histograms have equal bytes."""
         if self.min_ns is None or self.max_ns is None:
             return _EMPTY
-        out = bytearray(_EMPTY)
-        for number in (self.sum_ns, self.min_ns, self.max_ns - self.min_ns):
-            _write(out, number)
-        end = 0
-        for first, counts in _runs(sorted(self._settled().items())):
+        runs, table, parts = list(_runs(sorted(self._settled().items()))), [], []
+        for first, counts in runs:
             code = next(code for code, width in enumerate(_WIDTHS) if max(counts) < 1 << 8 * width)
-            _write(out, first - end)
-            _write(out, len(counts) << 2 | code)
-            out += struct.pack(f"<{len(counts)}{_CODES[code]}", *counts)
-            end = first + len(counts)
-        return bytes(out)
+            table += [first, len(counts) << 2 | code]
+            parts.append(struct.pack(f"<{len(counts)}{_CODES[code]}", *counts))
+        head = _HEAD.pack(_FORMAT, self.sum_ns, self.min_ns, self.max_ns - self.min_ns, len(runs))
+        return b"".join([head, struct.pack(f"<{len(table)}H", *table), *parts])
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Histogram:
@@ -249,16 +250,8 @@ class Histogram:
         return f"<Histogram of {self.count}, {self.min_ns} to {self.max_ns} ns>"
 
 
-def _write(out: bytearray, number: int) -> None:
-    """Append a number, seven bits a byte, the lowest first; all but the last byte have the eighth bit."""
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-
-
 def _number(data: bytes, position: int) -> tuple[int, int]:
-    """The number at a position, as `_write` writes it, and the position after it."""
+    """The number at a position, seven bits a byte and the lowest first, and the position after it."""
     byte = data[position]
     if byte < 0x80:
         return byte, position + 1

@@ -136,9 +136,10 @@ def _last_day(conn: sa.Connection, monitors: Collection[UUID], now: datetime) ->
             r.resolution == HOUR, r.phase == TOTAL, r.start >= figures_since(now)
         )
     )
-    for target_id, histogram, complete, incomplete in rows:
-        if target_id in owners and owners[target_id] in sums:
-            total = sums[owners[target_id]]
+    by_target = {target_id: sums[monitor] for target_id, monitor in owners.items() if monitor in sums}
+    for target_id, histogram, complete, incomplete in rows.all():
+        if target_id in by_target:
+            total = by_target[target_id]
             total.histograms[TOTAL].merge_bytes(histogram)
             total.counts["complete"] += complete
             total.counts["incomplete"] += incomplete

@@ -177,7 +177,7 @@ def rolled(
             c.resolution == resolution,
             sa.or_(*(sa.and_(c.start >= begun, c.start < ended) for begun, ended in spans)),
         )
-        for row in conn.execute(query if phases else query.where(c.phase == TOTAL)):
+        for row in conn.execute(query if phases else query.where(c.phase == TOTAL)).all():
             found.setdefault(row.start, {})[row.phase] = row
     return found
 

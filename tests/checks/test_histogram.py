@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checks.histogram import ERROR, HIGHEST_NS, LOWEST_NS, Histogram, _write
+from checks.histogram import ERROR, HIGHEST_NS, LOWEST_NS, Histogram
 
 latencies = st.integers(0, 2 * HIGHEST_NS)
 measured = st.integers(LOWEST_NS, HIGHEST_NS)
@@ -107,7 +107,11 @@ def former_bytes(histogram: Histogram) -> bytes:
             previous = index
     out = bytearray([1])
     for number in numbers:
-        _write(out, number)
+        rest = number
+        while rest > 0x7F:
+            out.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        out.append(rest)
     return bytes(out)
 
 
@@ -160,17 +164,20 @@ def test_other_bytes_are_refused_or_read_never_worse(form: int, data: bytes) -> 
     assert histogram.count >= 0
 
 
+HEAD = b"\x02" + bytes(24)  # of the sum, the minimum and the spread
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"",
         b"\x03",
-        b"\x02\x80",
         b"\x02\x05",
-        b"\x02\x05\x05\x00",
-        b"\x02\x05\x05\x00\x01\x04\x00",
-        b"\x02\x05\x05\x00\x01\x08\x01",
-        b"\x02\x05\x05\x00\x7f\xff\xff\x01\x01",
+        HEAD + b"\x00",
+        HEAD + b"\x01\x05\x00\x04\x00",
+        HEAD + b"\x01\x05\x00\x04\x00\x01\x01",
+        HEAD + b"\x01\x05\x00\x29\x00\x01\x01\x01",
+        HEAD + b"\x01\xff\xff\x04\x00\x01",
         b"\x01\x80",
         b"\x01\x05\x05",
         b"\x01\x05\x05\x00\x01\x00",
