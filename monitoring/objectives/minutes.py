@@ -6,6 +6,7 @@ fast; what was our own fault does not count, and a minute without a probe is non
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,8 @@ from checks.units import format_duration, parse_duration
 from monitoring.models import Objective, PromisedHour
 from monitoring.objectives.budget import Slice
 
+logger = logging.getLogger(__name__)
+
 PERCENTILES = ("50", "75", "90", "95", "99", "99.9")
 MOST = 200  # hours counted in one step
 AT_ONCE = timedelta(hours=24)  # counted by one query
@@ -34,6 +37,7 @@ _FORM = re.compile(r"p(\d{2}(?:\.\d)?)\s*<\s*(\S.*)", re.ASCII)
 _AN_HOUR, _MINUTE = LENGTH[HOUR], 60_000_000  # microseconds
 _KEPT_FOR = timedelta(days=3 * 366)
 _ASKED_FOR = timedelta(days=92)  # the longest window
+_LATE = timedelta(hours=1)  # for so long an hour that is over is counted anew
 
 Counts = tuple[int, int]  # minutes that kept it, and that did not
 
@@ -88,29 +92,40 @@ def count(
 
 
 def follow(engine: sa.Engine, now: datetime) -> int:
-    """Count the hours that are over and not counted yet, of every promise about minutes; how many were counted."""
+    """Count the hours that are over, of every promise about minutes; how many are new, or are not what they were.
+
+    An hour is counted anew for a while after its end: a worker that could not deliver a result at once still does.
+    """
     left = MOST
-    asked = Objective.objects.exclude(minutes="").values_list("monitor__uuid", "minutes").distinct()
-    for monitor, minutes in asked:
+    asked = Objective.objects.exclude(minutes="").order_by("monitor", "minutes").values_list("monitor", "minutes")
+    for monitor, minutes in asked.distinct():
         if left <= 0:
             break
-        left -= _follow_one(engine, monitor, minutes, now, left)
-    PromisedHour.objects.filter(start__lt=now - _KEPT_FOR).delete()
+        try:
+            left -= _follow_one(engine, monitor, minutes, now, left)
+        except ValueError:  # not by us: none of the others waits for it
+            logger.exception("The promise %r can't be read.", minutes, extra={"action": "promise_unreadable"})
+    if left < MOST:
+        PromisedHour.objects.filter(start__lt=now - _KEPT_FOR).delete()
     return MOST - left
 
 
 def _follow_one(engine: sa.Engine, monitor: UUID, minutes: str, now: datetime, most: int) -> int:
+    promise = parse_promise(minutes)
     oldest = start_of(HOUR, now - min(ages().results, _ASKED_FOR)) + _AN_HOUR
-    rows = PromisedHour.objects.filter(monitor_uuid=monitor, minutes=minutes, start__gte=oldest)
-    known = set(rows.values_list("start", flat=True))
-    waiting = [hour for hour in _hours(oldest, now) if hour + _AN_HOUR + SETTLED <= now and hour not in known][:most]
+    known = kept_hours(monitor, minutes, oldest, now)
+    over = [hour for hour in _hours(oldest, now) if hour + _AN_HOUR + SETTLED <= now]
+    waiting = [hour for hour in over if hour not in known or hour + _AN_HOUR + SETTLED > now - _LATE][:most]
     done = 0
-    while done < len(waiting):
-        some = [hour for hour in waiting[done:] if hour < waiting[done] + AT_ONCE]
+    while waiting:
+        some = [hour for hour in waiting if hour < waiting[0] + AT_ONCE]
         with reading(engine) as conn:
-            counted = count(conn, monitor, parse_promise(minutes), some[0], some[-1] + _AN_HOUR)
-        _keep(monitor, minutes, some, counted)
-        done += len(some)
+            counted = count(conn, monitor, promise, some[0], some[-1] + _AN_HOUR)
+        news = {hour: counted.get(hour, (0, 0)) for hour in some if known.get(hour) != counted.get(hour, (0, 0))}
+        if news:
+            _keep(monitor, minutes, news)
+        done += len(news)
+        waiting = waiting[len(some) :]
     return done
 
 
@@ -121,14 +136,13 @@ def _hours(start: datetime, end: datetime) -> Iterable[datetime]:
 
 
 @transaction.atomic
-def _keep(monitor: UUID, minutes: str, hours: Iterable[datetime], counted: Mapping[datetime, Counts]) -> None:
+def _keep(monitor: UUID, minutes: str, hours: Mapping[datetime, Counts]) -> None:
     """Two notifiers that count the same hour write the same row."""
-    rows = []
-    for hour in hours:
-        kept, broken = counted.get(hour, (0, 0))
-        rows.append(PromisedHour(monitor_uuid=monitor, minutes=minutes, start=hour, kept=kept, broken=broken))
     PromisedHour.objects.bulk_create(
-        rows,
+        [
+            PromisedHour(monitor_uuid=monitor, minutes=minutes, start=hour, kept=kept, broken=broken)
+            for hour, (kept, broken) in hours.items()
+        ],
         update_conflicts=True,
         unique_fields=("monitor_uuid", "minutes", "start"),
         update_fields=("kept", "broken"),

@@ -90,6 +90,31 @@ def test_hours_that_are_over_are_counted_once_and_kept(published_to, monitor):
     assert minutes.follow(published_to, HOUR_OF_NOON + AN_HOUR + timedelta(minutes=2)) == 1
 
 
+def test_results_that_come_late_are_counted_too(published_to, monitor):
+    """What a worker could not deliver before the hour was counted; what comes hours later changes nothing any more."""
+    Objective.objects.create(name="fast", monitor=monitor, target=99.0, minutes="p95 < 300ms")
+    put_results(published_to, monitor, HOUR_OF_NOON - AN_HOUR, [100], every=60)
+    soon, later = HOUR_OF_NOON + timedelta(minutes=50), HOUR_OF_NOON + timedelta(minutes=70)
+    minutes.follow(published_to, HOUR_OF_NOON + timedelta(minutes=3))
+
+    put_results(published_to, monitor, HOUR_OF_NOON - AN_HOUR + timedelta(minutes=1), [900], every=60)
+    assert (minutes.follow(published_to, soon), minutes.follow(published_to, soon)) == (1, 0)
+    found = PromisedHour.objects.get(start=HOUR_OF_NOON - AN_HOUR)
+    assert (found.kept, found.broken) == (1, 1)
+    put_results(published_to, monitor, HOUR_OF_NOON - AN_HOUR + timedelta(minutes=2), [900], every=60)
+    minutes.follow(published_to, later)
+    found.refresh_from_db()
+    assert (found.kept, found.broken) == (1, 1)
+
+
+def test_a_promise_that_cannot_be_read_leaves_the_others_alone(published_to_sqlite, make_monitor, caplog):
+    for name, promise in (("Aaa", "nonsense"), ("Bbb", "p95 < 300ms")):
+        Objective.objects.create(name=name, monitor=make_monitor(name=name), target=99.0, minutes=promise)
+
+    assert minutes.follow(published_to_sqlite, NOON) > 100
+    assert "'nonsense' can't be read" in caplog.text
+
+
 def test_one_step_counts_no_more_than_so_many_hours(published_to, monitor, monkeypatch):
     monkeypatch.setattr(minutes, "MOST", 30)
     Objective.objects.create(name="fast", monitor=monitor, target=99.0, minutes="p95 < 300ms")
