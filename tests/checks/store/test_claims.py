@@ -209,3 +209,20 @@ def test_a_claim_finds_what_is_due_by_the_index(store):
     assert "ix_target_due" in plan, plan
     assert "Seq Scan on target" not in plan, plan
     assert "SCAN target" not in plan, plan
+
+
+def test_a_claim_on_postgresql_writes_each_row_beside_where_it_was(postgresql_store):
+    """So that no index has to learn of it, and what is due is found without walking over what is dead."""
+    with postgresql_store.begin() as conn:
+        publish(conn, [make_published() for _ in range(100)], NOON)
+
+    def pages():
+        with reading(postgresql_store) as conn:
+            found = conn.exec_driver_sql("SELECT id, (ctid::text::point)[0], (ctid::text::point)[1] FROM target").all()
+        return {row[0]: row[1] for row in found}, {row[0]: row[2] for row in found}
+
+    before, places = pages()
+    assert len(claim_due(postgresql_store)) == 100
+    after, new_places = pages()
+    assert after == before
+    assert all(new_places[number] != places[number] for number in places)
