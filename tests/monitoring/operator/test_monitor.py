@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import re
 
-import re
-
 import pytest
 
 from checks import clock
