@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,7 +49,8 @@ def add_housekeeping(chores: Chores, lane: Lane, engine: sa.Engine, *, location:
     every(5, "roll-up", rollup.roll_up)
     every(10, "clock", keep_time)
     every(15, "troubles", clear_stale_troubles)
-    every(30, "retention", retention.prune)
+    for sort in retention.SORTS:
+        every(30, f"retention of {sort}", partial(retention.step, sort))
     every(60, "partitions", retention.keep_partitions)
     every(60, "due-times", lambda engine, now: pull_back(engine, now, location, lease))
     every(3600, "signs", tidy_signs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -36,20 +37,26 @@ _AGED: dict[str, Callable[[Ages], timedelta]] = {
 
 
 def prune(engine: sa.Engine, now: datetime) -> bool:
-    """Delete at most 1,000 rows that are too old, for some 20 ms; True: there may be more of them."""
-    left, more = MOST, False
+    """One step of each sort; True: there may be more to delete."""
+    more = [step(sort, engine, now) for sort in SORTS]  # each has its turn
+    return any(more)
+
+
+def step(sort: str, engine: sa.Engine, now: datetime) -> bool:
+    """Delete at most 1,000 rows of a sort that are too old, for some 20 ms; True: there may be more of them."""
+    delete = SORTS[sort]
+    left, deleted = MOST, BATCH
     with engine.begin() as conn:
-        begun = clock.monotonic()  # however long the lock let us wait, something is done
-        for delete in (_results, _pings, _surplus_pings, *map(_aged, _AGED), prune_tombstones):
-            deleted = BATCH
-            while deleted >= BATCH and left > 0 and clock.monotonic() - begun < STEP:
-                deleted = delete(conn, now)
-                left -= deleted
-            more = more or deleted >= BATCH
+        begun = clock.monotonic()
+        while deleted >= BATCH and left > 0:
+            deleted = delete(conn, now)
+            left -= deleted
+            if clock.monotonic() - begun >= STEP:
+                break
     if engine.dialect.name == "sqlite":
         # Who waits for SQLite's lock looks for it now and then, ever more seldom: it must mostly be free.
         time.sleep(max(PAUSE, min(LONGEST_PAUSE, PAUSES * (clock.monotonic() - begun))))
-    return more
+    return deleted >= BATCH
 
 
 def keep_partitions(engine: sa.Engine, now: datetime) -> bool:
@@ -140,3 +147,12 @@ def _aged(resolution: str) -> Callable[[sa.Connection, datetime], int]:
         return conn.execute(rollup.delete().where(key.in_(old))).rowcount
 
     return delete
+
+
+SORTS: Final[dict[str, Callable[[sa.Connection, datetime], int]]] = {
+    "results": _results,
+    "pings": _pings,
+    "surplus pings": _surplus_pings,
+    **{f"figures of {resolution}s": _aged(resolution) for resolution in _AGED},
+    "deleted monitors": prune_tombstones,
+}

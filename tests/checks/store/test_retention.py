@@ -143,7 +143,8 @@ def test_a_step_ends_in_time(store, monkeypatch):
     monkeypatch.setattr(retention, "STEP", -1.0)
 
     assert prune(store, NOON) is True
-    assert len(rows(store, result)) == 600
+    assert len(rows(store, result)) == 600 - retention.BATCH
+    assert rows(store, ping) == [], "every sort has its turn"
 
 
 def test_where_there_is_nothing_old_one_step_is_enough(store, monkeypatch):
@@ -195,5 +196,6 @@ def test_sqlites_lock_is_free_for_longer_than_a_step_had_it(sqlite_store, monkey
 
     prune(sqlite_store, NOON)
 
-    looks = next(instants) - 1  # the first at the beginning, the last at the end
-    assert slept == [pytest.approx(2 * 0.005 * looks)]
+    first, *others = slept  # of results; there is nothing else
+    assert first == pytest.approx(2 * 5 * 0.005), "it began, looked after each of four batches, and ended"
+    assert others == [pytest.approx(2 * 2 * 0.005)] * (len(retention.SORTS) - 1)
