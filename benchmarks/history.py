@@ -42,7 +42,7 @@ from tests.factories import make_published
 
 INTERVAL = timedelta(seconds=10)
 AT_ONCE = 20_000  # rows a transaction
-HOURS, DAYS = timedelta(days=180), timedelta(days=3 * 365)
+DAYS = timedelta(days=3 * 365)
 _COLUMNS = (
     ("target_id", "bigint"),
     ("due_at", "bigint"),
@@ -114,13 +114,13 @@ def roll(engine: sa.Engine, targets: Sequence[int], begun: datetime, now: dateti
     return steps
 
 
-def grow_old(engine: sa.Engine, begun: datetime, now: datetime) -> None:
+def grow_old(engine: sa.Engine, begun: datetime, now: datetime, hours: timedelta) -> None:
     """Copy the roll-ups that are there into the time before them."""
-    for resolution, age in ((HOUR, HOURS), (DAY, DAYS)):
+    for resolution, age in ((HOUR, hours), (DAY, DAYS)):
         first = start_of(DAY, begun) + LENGTH[DAY]
         last = start_of(DAY, now)
         length = last - first
-        back = length
+        back = length + LENGTH[DAY]  # the day that was begun in the middle stays as it is
         c = rollup.c
         micros = sa.type_coerce(c.start, sa.BigInteger)
         while length > timedelta(0) and first - back > now - age:
@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--results", type=int, default=10_000_000)
     parser.add_argument("--monitors", type=int, default=200)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--hours", type=int, default=180, help="days whose hours are there (default: 180)")
     parser.add_argument("--directory", type=Path, help="where the SQLite file lies (default: the temporary directory)")
     given = parser.parse_args()
     print(
@@ -170,7 +171,7 @@ def main() -> None:
             f"rolled up in {steps} steps, {took:.0f} s, {spent / given.results * 1e6:.2f} us of CPU a result",
             flush=True,
         )
-        grow_old(engine, begun, now)
+        grow_old(engine, begun, now, timedelta(days=given.hours))
         with engine.begin() as conn:
             conn.exec_driver_sql("ANALYZE")
             for row in conn.execute(_SIZES):

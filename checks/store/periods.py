@@ -16,7 +16,7 @@ DENSE = 15.0  # seconds
 # No transaction that writes a result stays open so long; after it nothing is missing from a period that is over.
 SETTLED = timedelta(minutes=2)
 SOON = timedelta(minutes=1)
-RUNNING = 1000  # hours that are kept current every minute; of twice as many each is every other minute
+A_MINUTES_WORTH = 1000  # hours that are kept current every minute; of twice as many each is every other minute
 
 
 def start_of(resolution: str, instant: datetime) -> datetime:
@@ -38,6 +38,9 @@ def first_ready(resolution: str, start: datetime, now: datetime) -> datetime:
     return min(now + SOON, end) if resolution == HOUR and now < end else max(now, end)
 
 
-def next_ready(resolution: str, start: datetime, now: datetime, running: int = 0) -> datetime:
-    """When a period that goes on is rolled up again: in a minute, in more where many are `running`, and at its end."""
-    return min(now + SOON * (1 + running // RUNNING), start + LENGTH[resolution] + SETTLED)
+def next_ready(resolution: str, start: datetime, now: datetime, work: int = 0) -> datetime:
+    """When a period that goes on is rolled up again: in a minute, in more where there is much work, and at its end.
+
+    The work is how many hours go on, and how many results this one has.
+    """
+    return min(now + SOON * (1 + work // A_MINUTES_WORTH), start + LENGTH[resolution] + SETTLED)

@@ -114,7 +114,8 @@ class _Step:
         total.add_results([row[1:] for row in found])
         self._replace(key, total)
         if not over:
-            self._waiting.append({**key, "until": next_ready(HOUR, period.start, self._now, self._running)})
+            work = self._running + len(found)
+            self._waiting.append({**key, "until": next_ready(HOUR, period.start, self._now, work)})
             return
         self._over.append(key)
         self._hours.append({"of": period.target_id, "first": period.start, "end": end})

@@ -95,9 +95,9 @@ def test_a_running_hour_is_rolled_up_every_minute_until_it_is_over(store):
     assert instants[-1] == OVER
 
 
-def test_where_many_hours_are_going_on_each_is_rolled_up_more_seldom():
+def test_where_there_is_much_to_roll_up_each_hour_is_more_seldom():
     now = BEGUN + timedelta(minutes=10)
-    found = [next_ready(HOUR, BEGUN, now, running) for running in (0, 999, 1000, 5500, 10**9)]
+    found = [next_ready(HOUR, BEGUN, now, work) for work in (0, 999, 1000, 5500, 10**9)]
 
     assert [each - now for each in found[:4]] == [timedelta(minutes=minutes) for minutes in (1, 1, 2, 6)]
     assert found[-1] == OVER
