@@ -25,7 +25,7 @@ LOOKED_AT = 50  # monitors of which pings are counted in one step; the next ones
 BATCH = 250  # rows a statement
 MOST = 1000  # rows a step
 STEP = 0.02  # seconds after which a step begins nothing more
-PAUSES = 2  # times as long as a step had SQLite's lock, it leaves that to others
+PAUSES = 3  # times as long as a step had SQLite's lock, it leaves that to others
 LONGEST_PAUSE = 0.2  # seconds: what shares its thread waits too
 FIRST = 5000  # results among which the oldest are looked for: those of a clock that was wrong must not hide the others
 

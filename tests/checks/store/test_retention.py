@@ -197,5 +197,7 @@ def test_sqlites_lock_is_free_for_longer_than_a_step_had_it(sqlite_store, monkey
     prune(sqlite_store, NOON)
 
     first, *others = slept  # of results; there is nothing else
-    assert first == pytest.approx(2 * 5 * 0.005), "it began, looked after each of four batches, and ended"
-    assert others == [pytest.approx(2 * 2 * 0.005)] * (len(retention.SORTS) - 1)
+    assert first == pytest.approx(retention.PAUSES * 5 * 0.005), (
+        "it began, looked after each of four batches, and ended"
+    )
+    assert others == [pytest.approx(retention.PAUSES * 2 * 0.005)] * (len(retention.SORTS) - 1)
