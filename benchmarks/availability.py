@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -108,7 +108,7 @@ def timed(name: str, act: Callable[[], object], times: int = 5) -> None:
     )
 
 
-def make(monitors: int, now: datetime) -> list:
+def make(monitors: int, now: datetime) -> list[UUID]:
     """Monitors with a past of a month; the last of them flaps."""
     from checks.store.schema import monitor_state, transition
     from monitoring import publish
@@ -160,7 +160,7 @@ def put_results(monitor: object, now: datetime, count: int) -> None:
             )
 
 
-def rows_of(place: object, now: datetime, step: timedelta, numbers: Iterable[int], count: int) -> Iterable[dict]:
+def rows_of(place: object, now: datetime, step: timedelta, numbers: Iterable[int], count: int) -> Iterable[dict[str, object]]:
     for number in numbers:
         begun = now - step * (count - number)
         nanoseconds = 50_000_000 + (number * 7919 % 400) * 1_000_000

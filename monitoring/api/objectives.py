@@ -7,19 +7,24 @@ from datetime import datetime
 from django.http import HttpRequest
 
 from checks import clock
-from monitoring.api.door import Document, reading
+from monitoring.api.door import Document, Refused, reading
 from monitoring.models import Objective
-from monitoring.objectives.standing import Standing, stand
+from monitoring.objectives.standing import Standing, burn_window, stand
 from monitoring.publish import store_engine
 
 
 @reading
 def of_all(request: HttpRequest) -> Document:
-    """Every objective by name, or those of `?monitor=`."""
+    """Every objective by name, or those of `?monitor=`; with `?over=2h` a burn rate over that, too."""
     rows, now = Objective.objects.select_related("monitor"), clock.utcnow()
     if request.GET.get("monitor"):
         rows = rows.filter(monitor__slug=request.GET["monitor"])
-    return {"as_of": _instant(now), "objectives": [_objective(stand(store_engine(), row, now)) for row in rows]}
+    try:
+        over = [burn_window(request.GET["over"])] if request.GET.get("over") else []
+    except ValueError as exc:
+        raise Refused(400, f"over: {exc}") from None
+    found = [stand(store_engine(), row, now, over=over) for row in rows]
+    return {"as_of": _instant(now), "objectives": [_objective(each) for each in found]}
 
 
 def _objective(found: Standing) -> Document:

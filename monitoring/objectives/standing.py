@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from checks.store.availability import Interval, Span, availability
 from checks.store.engine import reading
+from checks.units import format_duration, parse_duration
 from monitoring.models import Objective
 from monitoring.objectives import minutes
 from monitoring.objectives.budget import Budget, Slice, budget, burn_rate, exhausted_at, of_intervals
@@ -21,7 +22,7 @@ BURN_WINDOWS = (
     ("1d", timedelta(days=1)),
     ("3d", timedelta(days=3)),
 )
-LONGEST = max(length for _, length in BURN_WINDOWS)
+SHORTEST_BURN, LONGEST_BURN = 60.0, 90 * 86400.0  # seconds
 PACE = timedelta(days=1)  # of which the projection says: if it goes on so
 
 
@@ -38,10 +39,27 @@ class Standing:
     now: datetime
 
 
-def stand(engine: sa.Engine, objective: Objective, now: datetime, announced: Sequence[Span] = ()) -> Standing:
-    """How it stands now. `announced` is maintenance, which does not count."""
+def burn_window(text: str) -> tuple[str, timedelta]:
+    """A window for a burn rate of one's own: `2h`. Raises ValueError that says what to write."""
+    seconds = parse_duration(text)
+    if not SHORTEST_BURN <= seconds <= LONGEST_BURN:
+        low, high = format_duration(SHORTEST_BURN), format_duration(LONGEST_BURN)
+        raise ValueError(f"a burn rate is one of {low} to {high}; found {text[:40]}")
+    return format_duration(seconds), timedelta(seconds=seconds)
+
+
+def stand(
+    engine: sa.Engine,
+    objective: Objective,
+    now: datetime,
+    *,
+    announced: Sequence[Span] = (),
+    over: Sequence[tuple[str, timedelta]] = (),
+) -> Standing:
+    """How it stands now. `announced` is maintenance, which does not count; `over` are burn rates beside the usual ones."""
     window = window_at(now, objective.window_seconds, zone_of(objective.timezone))
-    start = min(window[0], now - LONGEST)
+    windows = dict((*BURN_WINDOWS, *over))
+    start = min(window[0], now - max(windows.values()))
     intervals: Sequence[Interval] = ()
     if objective.minutes:
         slices = _of_minutes(engine, objective, start, now)
@@ -55,7 +73,7 @@ def stand(engine: sa.Engine, objective: Objective, now: datetime, announced: Seq
     return Standing(
         objective=objective,
         budget=stands,
-        burns=[(word, burn_rate(slices, share, now, length)) for word, length in BURN_WINDOWS],
+        burns=[(word, burn_rate(slices, share, now, length)) for word, length in windows.items()],
         exhausted_at=exhausted_at(slices, stands, now, PACE),
         slices=slices,
         intervals=intervals,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -93,14 +93,23 @@ def objective(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """One objective: its budget, how fast it burns, and what spent it."""
     row, now = get_object_or_404(Objective.objects.select_related("monitor"), pk=uuid), clock.utcnow()
     try:
-        found = standing.stand(store_engine(), row, now)
-    except (SQLAlchemyError, StoreProblem) as exc:
+        found = standing.stand(store_engine(), row, now, over=_over(request))
+    except (Refused, SQLAlchemyError, StoreProblem) as exc:
         return _problem(request, "operator/objective.html", exc, {"objective": row})
     return render(
         request,
         "operator/objective.html",
         {"objective": row, "found": found, "spent": _spent(found), "now": now, "window": _window(found)},
     )
+
+
+def _over(request: HttpRequest) -> list[tuple[str, timedelta]]:
+    """The window of a burn rate that was asked for beside the usual ones."""
+    text = request.GET.get("over", "").strip()
+    try:
+        return [standing.burn_window(text)] if text else []
+    except ValueError as exc:
+        raise Refused(str(exc)) from exc
 
 
 def _window(found: Standing) -> str:

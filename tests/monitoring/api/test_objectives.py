@@ -37,5 +37,19 @@ def test_programs_read_what_is_left_of_each_budget(get, make_monitor, published_
     assert [each["name"] for each in get(monitor="mail")["objectives"]] == ["Mailed"]
 
 
+def test_a_burn_rate_is_told_over_any_time(get, make_monitor, published_to_sqlite):
+    shop, now = make_monitor(name="Shop"), clock.utcnow()
+    down = now - timedelta(hours=1)
+    put_transitions(published_to_sqlite, shop, (now - timedelta(days=40), Status.UP), (down, Status.DOWN))
+    Objective.objects.create(name="There", monitor=shop, target=99, window_seconds=7 * 86_400.0)
+
+    (found,) = get(over="120m")["objectives"]
+
+    assert found["burn_rates"]["2h"] == pytest.approx(50, rel=1e-3)
+    assert found["burn_rates"]["1h"] == pytest.approx(100, rel=1e-3)
+    assert get(over="1s")["error"] == "over: a burn rate is one of 1m to 90d; found 1s"
+    assert "needs a unit" in get(over="soon")["error"] or "not a duration" in get(over="soon")["error"]
+
+
 def test_a_key_is_needed(db):
     assert Client().get("/api/v1/objectives").status_code == 401

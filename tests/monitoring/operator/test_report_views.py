@@ -110,6 +110,9 @@ def test_an_objective_shows_what_is_left_and_what_spent_it(operator_client, shop
 
     assert 'data-label="Promised" class="number">99.9 %<' in listed
     assert "42 min 12 s of the budget left" in page
+    over = operator_client.get(f"/dashboard/objectives/{objective.pk}/", {"over": "90d"})
+    assert "The last 90d" in text_of(over)
+    assert operator_client.get(f"/dashboard/objectives/{objective.pk}/", {"over": "91d"}).status_code == 400
     assert "Shop is available 99.9 % of the time of the last 30 d" in page
     assert "All intervals of the window" in page
 
