@@ -81,7 +81,7 @@ class Repeated:
         self.took: list[float] = []
         self._work = work
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._repeat)
+        self._thread = threading.Thread(target=self._repeat, daemon=True)
         self._thread.start()
 
     def stop(self) -> list[float]:
