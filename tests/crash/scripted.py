@@ -1,7 +1,8 @@
 """Targets that go up and down by a script that everybody can compute: a web server in a process of its own.
 
-    python -m tests.crash.scripted SEED BEGIN END LOG
+    python -m tests.crash.scripted SEED LOG
 
+All are up until it is told, by a line BEGIN END, when the script begins and ends.
 `GET /n` answers 200 where target n is up at that instant, else 503; each request is a line of the log: n, when, up or not.
 """
 
@@ -86,8 +87,15 @@ class Answer(asyncio.Protocol):
         self.transport.close()
 
 
-async def main(seed: str, begin: float, end: float, path: Path) -> None:
+async def begin_when_told(seed: str) -> None:
+    line = await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    begin, end = map(float, line.split())
     Answer.script = Script(seed, begin, end)
+
+
+async def main(seed: str, path: Path) -> None:
+    Answer.script = Script(seed, float("inf"), float("inf"))
+    told = asyncio.create_task(begin_when_told(seed))
     server = await asyncio.get_running_loop().create_server(Answer, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     with path.open("a") as file:
@@ -96,8 +104,10 @@ async def main(seed: str, begin: float, end: float, path: Path) -> None:
             lines, Answer.log = Answer.log, []
             file.writelines(f"{line}\n" for line in lines)
             file.flush()
+            if told.done():
+                told.result()  # raises what went wrong with it
 
 
 if __name__ == "__main__":
-    _, given_seed, given_begin, given_end, given_path = sys.argv
-    uvloop.run(main(given_seed, float(given_begin), float(given_end), Path(given_path)))
+    _, given_seed, given_path = sys.argv
+    uvloop.run(main(given_seed, Path(given_path)))

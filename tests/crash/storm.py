@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import psycopg
 import psycopg.rows
@@ -84,6 +84,11 @@ class Fleet:
         return statuses
 
 
+def _line(stream: IO[str] | None) -> str:
+    assert stream is not None
+    return stream.readline()
+
+
 class Storm:
     """An installation of `workers` and `notifiers` that watches `monitors` scripted targets for so many `seconds`."""
 
@@ -108,10 +113,8 @@ class Storm:
             self._running.callback(self.server.stop)
             self.database = self.server.create_database()
             self.pipe = enter(Pipe(self.server.port))
-            begin = time.time() + 60 + self.monitors / 20
-            self.begin, self.ended = begin, begin + self.seconds
-            self.script = Script(self.seed, begin, self.ended)
-            port = enter(self._targets())
+            targets = enter(self._targets())
+            port = int(_line(targets.stdout))
             data = self.directory / "data"
             config = self.directory / "config.yaml"
             config.write_text(self._configuration(port), encoding="utf-8")
@@ -124,14 +127,19 @@ class Storm:
                     self.fleet.start(f"{role}-{number + 1}")
             wait_until(
                 lambda: self.count("monitor_state WHERE status = 'up' AND seq = consumed_seq") == self.monitors,
-                within=begin - time.time(),
+                within=120 + self.monitors / 5,
                 what="every monitor is up",
                 every=0.5,
             )
+            self.begin = time.time() + 1
+            self.ended = self.begin + self.seconds
+            self.script = Script(self.seed, self.begin, self.ended)
+            assert targets.stdin is not None
+            targets.stdin.write(f"{self.begin} {self.ended}\n")
+            targets.stdin.flush()
         except BaseException:
             self.__exit__(None, None, None)
             raise
-        time.sleep(max(0.0, begin - time.time()))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
@@ -145,20 +153,12 @@ class Storm:
         return self.server.url(self.database)
 
     @contextmanager
-    def _targets(self) -> Iterator[int]:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.crash.scripted",
-            self.seed,
-            f"{self.begin}",
-            f"{self.ended}",
-            str(self.log),
-        ]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
-            assert server.stdout is not None
+    def _targets(self) -> Iterator[subprocess.Popen[str]]:
+        command = [sys.executable, "-m", "tests.crash.scripted", self.seed, str(self.log)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as server:
             try:
-                yield int(server.stdout.readline())
+                yield server
             finally:
                 server.terminate()
 

@@ -1,11 +1,10 @@
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
 
 from checks.result import Outcome, Phases
 from checks.status import Cause, Policy, Status
-from checks.store import outbox
+from checks.store import bulk, outbox
 from checks.store.publishing import publish
 from checks.store.schema import dirty_period, monitor_state, result, target, transition
 from checks.store.states import lock_monitors
@@ -218,19 +217,15 @@ def test_what_the_last_failure_was_is_forgotten_when_it_is_well_again(store):
     assert (failing.last_latency_ns, well.last_latency_ns, well.last_failure) == (None, 25_000_000, None)
 
 
-def test_an_hour_is_marked_as_changed_once_and_again_when_it_is_over(store):
+def test_an_hour_is_marked_as_changed_once_and_again_when_it_is_over(store, monkeypatch):
     publish_one(store)
     hour = NOON.replace(minute=0)
-    statements = []
+    marked, mark = [], bulk.mark_dirty
+    monkeypatch.setattr(bulk, "mark_dirty", lambda conn, found: (marked.extend(found), mark(conn, found)))
 
-    def watch(conn, cursor, statement, *rest):
-        if "INTO dirty_period" in statement:
-            statements.append(statement)
-
-    sa.event.listen(store, "before_cursor_execute", watch)
     for second in (60, 70, 80):
         run_probe(store, Outcome.UP, at(second))
-    assert len(statements) == 1
+    assert len(marked) == 1
 
     late = at(2400 + 5)  # five seconds into the next hour, of a probe that began in this one
     [claimed] = claim_due(store, late)
