@@ -160,7 +160,9 @@ def put_results(monitor: object, now: datetime, count: int) -> None:
             )
 
 
-def rows_of(place: object, now: datetime, step: timedelta, numbers: Iterable[int], count: int) -> Iterable[dict[str, object]]:
+def rows_of(
+    place: object, now: datetime, step: timedelta, numbers: Iterable[int], count: int
+) -> Iterable[dict[str, object]]:
     for number in numbers:
         begun = now - step * (count - number)
         nanoseconds = 50_000_000 + (number * 7919 % 400) * 1_000_000

@@ -27,7 +27,7 @@ def test_a_window_is_chosen_by_its_name_or_by_its_ends(operator_client, make_mon
 
     day = look(operator_client, monitor)
     hour = look(operator_client, monitor, window="hour")
-    earlier = look(operator_client, monitor, **{"start": "2026-01-01T00:00", "end": "2026-01-02T00:00"})
+    earlier = look(operator_client, monitor, start="2026-01-01T00:00", end="2026-01-02T00:00")
 
     assert 'href="?window=day#latency" aria-current="page"' in day
     assert 'href="?window=hour#latency" aria-current="page"' in hour
@@ -84,7 +84,7 @@ def test_the_page_says_what_was_counted_where_results_are_deleted(operator_clien
         conn.execute(result.delete())
     begin = start_of(HOUR, at["started_at"]) + timedelta(microseconds=1)
 
-    page = look(operator_client, monitor, **{"start": begin.isoformat()})
+    page = look(operator_client, monitor, start=begin.isoformat())
 
     assert "Older results are deleted, so whole hours or days were counted" in page
     assert 'data-label="Complete" class="number">0<' in page
