@@ -154,7 +154,7 @@ def test_what_was_answered_is_read_strictly(answer, reason, words):
 )
 def test_what_is_no_http_2_is_a_named_failure(behave, reason):
     with Target(behave) as target:
-        result = probe_grpc(target.address, timeout="400ms")
+        result = probe_grpc(target.address, timeout="400ms" if reason is Reason.TIMEOUT else "10s")
     assert (result.outcome, result.failure.reason) == (Outcome.DOWN, reason)
 
 
