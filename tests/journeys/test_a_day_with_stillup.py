@@ -68,6 +68,7 @@ def test_from_nothing_to_a_page_with_one_command(
     assert process.poll() is None
 
 
+@pytest.mark.long_on("sqlite")
 def test_an_edited_file_is_planned_applied_and_taken_up_within_seconds(town: Town, tmp_path: Path) -> None:
     stack, url = town.stack, town.servers["steady"].url
     more = [f"  - {{name: {name}, kind: http, url: '{url}', interval: 1s}}\n" for name in ("one", "two")]
@@ -105,6 +106,7 @@ def test_a_monitor_added_in_the_admin_is_probed_within_seconds(town: Town) -> No
         assert "Shop http nobody is told" not in text
 
 
+@pytest.mark.long_on("postgresql")
 def test_a_job_that_stops_pinging_is_down_after_its_grace_and_says_when_it_was_heard(town: Town) -> None:
     stack = town.stack
     url = stack.monitors()["backup"]["ping_url"]
@@ -137,6 +139,7 @@ def test_percentiles_of_an_hour_a_day_and_a_month_stand_on_the_monitors_page(tow
             assert re.search(rf"Latency( {FIGURE}){{8}} \d+ 0", text), text
 
 
+@pytest.mark.long_on("postgresql")
 def test_a_post_mortem_is_written_published_and_read_by_everybody(town: Town) -> None:
     stack, server = town.stack, town.servers["blog"]
     stack.wait_status("blog", "up")

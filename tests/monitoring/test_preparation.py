@@ -59,7 +59,7 @@ def test_several_that_prepare_at_once_take_turns(tmp_path: Path, database: str) 
     assert [status for _, status in ended] == [0, 0, 0], ended
 
 
-@pytest.mark.long_on("postgresql")
+@pytest.mark.long
 def test_what_a_newer_version_made_is_refused_and_left_alone(tmp_path: Path, database: str) -> None:
     data = tmp_path / "data"
     assert run("prepare", data, database)[0] == 0
