@@ -34,7 +34,8 @@ test: lint types imports check-docs browser servers ## Check everything, on both
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long"
 
 test-long: browser servers ## What needs longer: the full crash matrix and chaos
-	$(BIN)/python -m pytest -n $(LONG_JOBS) --dist loadgroup -m long
+	$(BIN)/python -m pytest -n $(LONG_JOBS) --dist loadgroup -m "long and not alone"
+	$(BIN)/python -m pytest -m alone
 
 check: lint types imports check-docs ## What needs no running product: format, lint, types, imports, docs
 

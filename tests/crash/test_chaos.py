@@ -73,6 +73,7 @@ def test_the_books_balance_after_a_minute_of_chaos(database: str, tmp_path: Path
             check_books(stack, inbox, f"server-{number}", f"Server {number}")
 
 
+@pytest.mark.alone
 def test_four_workers_and_two_notifiers_weather_a_storm(tmp_path: Path) -> None:
     """The short form of `benchmarks/chaos.py`: each of its disruptions once or so."""
     with Storm(tmp_path, monitors=200, seconds=270, workers=4, notifiers=2, seed=f"{time.time_ns():x}") as storm:
