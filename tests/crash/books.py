@@ -202,7 +202,7 @@ def _unmatched(asked: list[Request], told: list[dict[str, Any]]) -> tuple[dict[i
         place = bisect_left(times, start - 0.02)
         if place < len(times) and times[place] - start < 3 and place not in taken:
             taken.add(place)
-        elif row["outcome"] != "unknown":
+        elif row["outcome"] == "up":  # what is down may not have got so far
             unseen += 1
     surplus: dict[int, list[float]] = defaultdict(list)
     for index, at in enumerate(times):
