@@ -6,43 +6,42 @@ in the form of `checks.store.schema`, marks are the driver's, and what goes wron
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 Parameters = Sequence[Any]
 
 
 def execute(conn: sa.Connection, statement: str, parameters: Parameters = ()) -> None:
     """Run a statement."""
-    cursor = conn.connection.cursor()
-    try:
+    with _cursor(conn, statement) as cursor:
         cursor.execute(statement, parameters)
-    except conn.dialect.loaded_dbapi.Error as problem:
-        raise _told(conn, statement, problem) from problem
-    finally:
-        cursor.close()
 
 
 def execute_many(conn: sa.Connection, statement: str, rows: Sequence[Parameters]) -> None:
     """Run a statement once for each row of values."""
-    cursor = conn.connection.cursor()
-    try:
+    with _cursor(conn, statement) as cursor:
         cursor.executemany(statement, rows)
-    except conn.dialect.loaded_dbapi.Error as problem:
-        raise _told(conn, statement, problem) from problem
-    finally:
-        cursor.close()
 
 
 def select(conn: sa.Connection, statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
     """The rows that a query finds, their values as they lie in the store."""
-    cursor = conn.connection.cursor()
-    try:
+    with _cursor(conn, statement) as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())
+
+
+@contextmanager
+def _cursor(conn: sa.Connection, statement: str) -> Iterator[DBAPICursor]:
+    """A cursor of the driver's, for as long as the statement runs; its errors are SQLAlchemy's."""
+    cursor = conn.connection.cursor()
+    try:
+        yield cursor
     except conn.dialect.loaded_dbapi.Error as problem:
         raise _told(conn, statement, problem) from problem
     finally:
