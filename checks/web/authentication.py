@@ -52,6 +52,7 @@ class Digest:
             flow.send(httpx.Response(_REFUSED, headers=challenges, request=asked))
         except StopIteration:  # it wants something else than digest
             return False
+        # httpx knows no protection of bodies (qop=auth-int), which a target hardly ever wants alone.
         except (httpx.ProtocolError, NotImplementedError, KeyError, ValueError) as exc:
             message = "the target's challenge for digest authentication can't be answered"
             raise ProbeFailure(Failure(reason=Reason.AUTHENTICATION, message=message, phase="first_byte")) from exc
