@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import Any
 
-from tests.crash.scripted import Request, read_log
+from tests.crash.scripted import FLUSHED, Request, read_log
 from tests.crash.storm import INTERVAL, LEASE, Storm
 
 REPEAT = "may be a repeat"
@@ -90,14 +90,15 @@ class Books:
 
     def _probes(self, names: dict[int, Any]) -> None:
         read_at = time.time()
-        requests: dict[int, list[Request]] = defaultdict(list)
-        for request in read_log(self.storm.log):
-            requests[request.number].append(request)
         results: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for row in self.storm.rows(
             "SELECT monitor, due_at, started_at, outcome FROM result JOIN target ON target.id = target_id ORDER BY started_at"
         ):
             results[row["monitor"]].append(row)
+        time.sleep(5 * FLUSHED)  # the request of the last result is in the log by now, not when the result was read
+        requests: dict[int, list[Request]] = defaultdict(list)
+        for request in read_log(self.storm.log):
+            requests[request.number].append(request)
         surplus: dict[int, dict[int, list[float]]] = {}
         unseen = 0
         for number, monitor in names.items():
@@ -192,7 +193,7 @@ def _without_blindness(rows: list[dict[str, Any]]) -> list[tuple[str, float, flo
 def _unmatched(asked: list[Request], told: list[dict[str, Any]]) -> tuple[dict[int, list[float]], int]:
     """When requests came without a result, by the place of the result that came next; and the results without a request.
 
-    A request is a result's when it is the first at or after the start of the probe.
+    A request is a result's when it is the first at or after the start of the probe that is no other's.
     """
     times = [request.at for request in asked]
     starts = [row["started_at"] / 1e6 for row in told]
@@ -200,7 +201,9 @@ def _unmatched(asked: list[Request], told: list[dict[str, Any]]) -> tuple[dict[i
     unseen = 0
     for start, row in zip(starts, told, strict=True):
         place = bisect_left(times, start - 0.02)
-        if place < len(times) and times[place] - start < 3 and place not in taken:
+        while place in taken:
+            place += 1
+        if place < len(times) and times[place] - start < 3:
             taken.add(place)
         elif row["outcome"] == "up":  # what is down may not have got so far
             unseen += 1

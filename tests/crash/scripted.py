@@ -20,6 +20,7 @@ from typing import NamedTuple, cast
 import uvloop
 
 SHORTEST, LONGEST = 70.0, 150.0  # seconds: longer than any trouble of ours, so that no phase can pass unseen
+FLUSHED = 0.2  # seconds from a request until it is in the log
 
 
 class Script:
@@ -100,7 +101,7 @@ async def main(seed: str, path: Path) -> None:
     print(server.sockets[0].getsockname()[1], flush=True)
     with path.open("a") as file:
         while True:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(FLUSHED)
             lines, Answer.log = Answer.log, []
             file.writelines(f"{line}\n" for line in lines)
             file.flush()
