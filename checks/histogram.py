@@ -6,11 +6,12 @@ bytes; a percentile of a month is a percentile of all its results, never an aver
 
 from __future__ import annotations
 
-import math
 import struct
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from math import ceil, log
 
 LOWEST_NS = 100_000  # 100 us; what is faster shares one bucket, whose exact minimum is kept
 HIGHEST_NS = 3_600_000_000_000  # 1 h; what is slower shares one bucket, whose exact maximum is kept
@@ -18,33 +19,33 @@ ERROR = 0.01  # how far a quantile may be from the result that it stands for, as
 ACCURACY = 0.0099  # a little under it, for rounding to whole nanoseconds
 
 _GAMMA = (1 + ACCURACY) / (1 - ACCURACY)  # how much wider than its neighbour a bucket is
-_PER_LOG = 1 / math.log(_GAMMA)
-_FIRST = math.ceil(math.log(LOWEST_NS) * _PER_LOG)
+_PER_LOG = 1 / log(_GAMMA)
+_FIRST = ceil(log(LOWEST_NS) * _PER_LOG) - 1  # what to take from the number of a bucket, so that ours begin at 1
 _UNDER = 0  # the bucket of what is faster; those between follow from 1
-_OVER = math.ceil(math.log(HIGHEST_NS) * _PER_LOG) - _FIRST + 2
+_OVER = ceil(log(HIGHEST_NS) * _PER_LOG) - _FIRST + 1
 _FORMAT = 2  # the first byte of the serialised form
 _EMPTY, _FORMER = b"\x02", b"\x01"
 _HEAD = struct.Struct("<BQQQB")  # the format, the sum, the minimum, how far the maximum lies above, and how many runs
+_RUN = struct.Struct("<HH")  # the first bucket of a run, and its shape: how many there are, and the width of a count
 _ALONE = 1 << 2  # the shape of a run of one bucket with a count of one byte
 _WIDTHS, _CODES = (1, 2, 4, 8), "BHIQ"  # bytes of a count in a run of buckets, and what `struct` calls them
 _FEW = 8  # latencies that are as fast added one by one
 _GAP = 8  # empty buckets that end a run
-_LANE = 4  # bytes of a bucket where runs are added as one number
-_SHORT = 6  # bytes of a run whose buckets are as fast added one by one
-_NARROW = 2  # bytes of the counts that are added so
-_MOST_ADDED = 1 << 16  # runs of such counts after which a lane could overflow
+_LANE = 16  # bits of a bucket where runs are added as one number
+_MOST_ADDED = 257  # runs of bytes after which a lane could overflow
+_SHORT = 6  # buckets of a run that are as fast added one by one
 
 
 class Histogram:
     """How many results took how long."""
 
-    __slots__ = ("_added", "_buckets", "_lanes", "max_ns", "min_ns", "sum_ns")
+    __slots__ = ("_added", "_buckets", "_high", "_low", "max_ns", "min_ns", "sum_ns")
 
     def __init__(self) -> None:
         self._buckets: dict[int, int] = {}
-        # What was merged from bytes and stands in no bucket yet: the counts of all buckets side by side in one number.
-        # Adding two of those costs a tenth of adding their buckets one by one.
-        self._lanes = self._added = 0
+        # What was merged from bytes and stands in no bucket yet: the counts of all buckets side by side in one number,
+        # their second bytes in another. Adding two of those costs a tenth of adding their buckets one by one.
+        self._low = self._high = self._added = 0
         self.sum_ns = 0
         self.min_ns: int | None = None
         self.max_ns: int | None = None
@@ -56,22 +57,17 @@ class Histogram:
 
     def add(self, ns: int) -> None:
         """Count one latency in nanoseconds."""
-        if ns < LOWEST_NS:
-            if ns < 0:
-                raise ValueError(f"a latency is never negative: {ns} ns")
-            index = _UNDER
-        elif ns > HIGHEST_NS:
-            index = _OVER
-        else:
-            index = math.ceil(math.log(ns) * _PER_LOG) - _FIRST + 1
-        buckets = self._buckets
-        buckets[index] = buckets.get(index, 0) + 1
+        index = ceil(log(ns) * _PER_LOG) - _FIRST if LOWEST_NS <= ns <= HIGHEST_NS else _beyond(ns)
+        try:
+            self._buckets[index] += 1
+        except KeyError:
+            self._buckets[index] = 1
+            self._extend(ns, ns, ns)
+            return
         self.sum_ns += ns
-        if self.min_ns is None or self.max_ns is None:
-            self.min_ns = self.max_ns = ns
-        elif ns < self.min_ns:
+        if ns < self.min_ns:  # type: ignore[operator]  # where a bucket is, there are both
             self.min_ns = ns
-        elif ns > self.max_ns:
+        elif ns > self.max_ns:  # type: ignore[operator]
             self.max_ns = ns
 
     def add_all(self, latencies: Sequence[int]) -> None:
@@ -83,7 +79,7 @@ class Histogram:
             for ns in latencies:
                 self.add(ns)
             return
-        log, ceil, scale, first = math.log, math.ceil, _PER_LOG, _FIRST - 1
+        scale, first = _PER_LOG, _FIRST
         buckets = self._buckets
         for index, count in Counter([ceil(log(ns) * scale) for ns in latencies]).items():
             buckets[index - first] = buckets.get(index - first, 0) + count
@@ -93,7 +89,7 @@ class Histogram:
         """Count everything that `other` counted."""
         if other.min_ns is None or other.max_ns is None:
             return
-        buckets = self._buckets
+        buckets = self._settled()
         for index, count in other._settled().items():
             buckets[index] = buckets.get(index, 0) + count
         self._extend(other.sum_ns, other.min_ns, other.max_ns)
@@ -107,20 +103,20 @@ class Histogram:
             raise ValueError("not a histogram of this format")
         if len(data) == 1:
             return
-        buckets = self._buckets
         try:
             _, sum_ns, min_ns, spread, number = _HEAD.unpack_from(data)
-            runs = struct.unpack_from(f"<{2 * number}H", data, _HEAD.size)
-            position = _HEAD.size + 4 * number
-            for at in range(0, 2 * number, 2):
-                index, shape = runs[at], runs[at + 1]
+            if self._added + number > _MOST_ADDED:
+                self._settled()
+            self._added += number
+            buckets, position = self._buckets, _HEAD.size + 4 * number
+            for index, shape in _RUN.iter_unpack(data[_HEAD.size : position]):
                 if shape == _ALONE and index <= _OVER:
                     buckets[index] = buckets.get(index, 0) + data[position]
                     position += 1
                     continue
-                width = _WIDTHS[shape & 3]
-                end = position + (shape >> 2) * width
-                if index + (shape >> 2) > _OVER + 1 or end > len(data):
+                size, width = shape >> 2, _WIDTHS[shape & 3]
+                end = position + size * width
+                if index + size > _OVER + 1 or end > len(data):
                     raise ValueError("a histogram with a bucket that can't be")
                 self._add_run(index, data[position:end], width)
                 position = end
@@ -131,20 +127,16 @@ class Histogram:
         self._extend(sum_ns, min_ns, min_ns + spread)
 
     def _add_run(self, index: int, run: bytes, width: int) -> None:
-        if width > _NARROW or len(run) <= _SHORT:
-            buckets, size = self._buckets, len(run) // width
-            for count in run if width == 1 else struct.unpack(f"<{size}{_CODES[_WIDTHS.index(width)]}", run):
+        if width > 2 or len(run) <= _SHORT * width:
+            counts = run if width == 1 else struct.unpack(f"<{len(run) // width}{_CODES[_WIDTHS.index(width)]}", run)
+            buckets = self._buckets
+            for bucket, count in enumerate(counts, index):
                 if count:
-                    buckets[index] = buckets.get(index, 0) + count
-                index += 1
+                    buckets[bucket] = buckets.get(bucket, 0) + count
             return
-        lanes = bytearray(len(run) // width * _LANE)
-        for place in range(width):
-            lanes[place::_LANE] = run[place::width]
-        self._lanes += int.from_bytes(lanes, "little") << (8 * _LANE * index)
-        self._added += 1
-        if self._added == _MOST_ADDED:
-            self._settled()
+        self._low += _spread(run[::width]) << _LANE * index
+        if width == 2:
+            self._high += _spread(run[1::2]) << _LANE * index
 
     def _merge_former(self, data: bytes) -> None:
         """`merge_bytes` of the form that earlier versions wrote: the buckets one by one."""
@@ -158,21 +150,23 @@ class Histogram:
 
     def _extend(self, sum_ns: int, min_ns: int, max_ns: int) -> None:
         self.sum_ns += sum_ns
-        self.min_ns = min_ns if self.min_ns is None else min(self.min_ns, min_ns)
-        self.max_ns = max_ns if self.max_ns is None else max(self.max_ns, max_ns)
+        if self.min_ns is None or min_ns < self.min_ns:
+            self.min_ns = min_ns
+        if self.max_ns is None or max_ns > self.max_ns:
+            self.max_ns = max_ns
 
     def _settled(self) -> dict[int, int]:
         """The buckets, with all that was merged from bytes."""
-        lanes, buckets = self._lanes, self._buckets
-        if lanes:
-            first = ((lanes & -lanes).bit_length() - 1) // (8 * _LANE)
-            lanes >>= 8 * _LANE * first
-            size = -(-lanes.bit_length() // (8 * _LANE))
-            counts = struct.unpack(f"<{size}I", lanes.to_bytes(size * _LANE, "little"))
-            for index, count in enumerate(counts, first):
-                if count:
-                    buckets[index] = buckets.get(index, 0) + count
-            self._lanes = self._added = 0
+        buckets = self._buckets
+        for weight, lanes in ((1, self._low), (256, self._high)):
+            if lanes:
+                first = ((lanes & -lanes).bit_length() - 1) // _LANE
+                size = -(-lanes.bit_length() // _LANE) - first
+                counts = struct.unpack(f"<{size}H", (lanes >> _LANE * first).to_bytes(2 * size, "little"))
+                for index, count in enumerate(counts, first):
+                    if count:
+                        buckets[index] = buckets.get(index, 0) + weight * count
+        self._low = self._high = self._added = 0
         return buckets
 
     def count_within(self, ns: int) -> int:
@@ -195,21 +189,19 @@ class Histogram:
             raise ValueError(f"a share is between 0 and 1: {shares}")
         if self.min_ns is None or self.max_ns is None:
             return [None] * len(shares)
-        total, ordered = self.count, sorted(self._settled().items())
+        buckets = self._settled()
+        indexes = sorted(buckets)
+        reached = list(accumulate(map(buckets.__getitem__, indexes)))
         # A share such as 0.07 of 100 is a hair above 7 in binary.
-        return [self._at_rank(max(1, math.ceil(q * total - 1e-9)), total, ordered) for q in shares]
+        ranks = [max(1, ceil(q * reached[-1] - 1e-9)) for q in shares]
+        return [self._at_rank(rank, indexes, reached) for rank in ranks]
 
-    def _at_rank(self, rank: int, total: int, ordered: list[tuple[int, int]]) -> int | None:
-        if rank >= total:
+    def _at_rank(self, rank: int, indexes: list[int], reached: list[int]) -> int | None:
+        if rank >= reached[-1]:
             return self.max_ns
         if rank == 1:
             return self.min_ns
-        below = 0
-        for index, count in ordered:
-            below += count
-            if below >= rank:
-                return self._clamped(index)
-        return self.max_ns
+        return self._clamped(indexes[bisect_left(reached, rank)])
 
     def _clamped(self, index: int) -> int:
         """The value that stands for a bucket: within the accuracy of all it may hold."""
@@ -219,16 +211,19 @@ class Histogram:
             return self.min_ns
         if index == _OVER:
             return self.max_ns
-        middle = 2 * _GAMMA ** (index + _FIRST - 1) / (_GAMMA + 1)
+        middle = 2 * _GAMMA ** (index + _FIRST) / (_GAMMA + 1)
         return min(max(round(middle), self.min_ns), self.max_ns)
 
     def to_bytes(self) -> bytes:
         """The canonical form: equal histograms have equal bytes."""
         if self.min_ns is None or self.max_ns is None:
             return _EMPTY
-        runs, table, parts = list(_runs(sorted(self._settled().items()))), [], []
-        for first, counts in runs:
-            code = next(code for code, width in enumerate(_WIDTHS) if max(counts) < 1 << 8 * width)
+        buckets = self._settled()
+        runs, table, parts = list(_runs(sorted(buckets))), [], []
+        for first, last in runs:
+            counts = [buckets.get(index, 0) for index in range(first, last + 1)]
+            most = max(counts)
+            code = next(code for code, width in enumerate(_WIDTHS) if most < 1 << 8 * width)
             table += [first, len(counts) << 2 | code]
             parts.append(struct.pack(f"<{len(counts)}{_CODES[code]}", *counts))
         head = _HEAD.pack(_FORMAT, self.sum_ns, self.min_ns, self.max_ns - self.min_ns, len(runs))
@@ -250,6 +245,20 @@ class Histogram:
         return f"<Histogram of {self.count}, {self.min_ns} to {self.max_ns} ns>"
 
 
+def _spread(counts: bytes) -> int:
+    """The counts side by side in one number, with place for what is added to each."""
+    lanes = bytearray(2 * len(counts))
+    lanes[::2] = counts
+    return int.from_bytes(lanes, "little")
+
+
+def _beyond(ns: int) -> int:
+    """The bucket of what is faster than the lowest or slower than the highest."""
+    if ns < 0:
+        raise ValueError(f"a latency is never negative: {ns} ns")
+    return _UNDER if ns < LOWEST_NS else _OVER
+
+
 def _number(data: bytes, position: int) -> tuple[int, int]:
     """The number at a position, seven bits a byte and the lowest first, and the position after it."""
     byte = data[position]
@@ -267,18 +276,15 @@ def _number(data: bytes, position: int) -> tuple[int, int]:
             raise ValueError("a histogram with a number that can't be")
 
 
-def _runs(ordered: list[tuple[int, int]]) -> Iterable[tuple[int, list[int]]]:
-    """Where each run of buckets begins, and its counts."""
-    first, counts = ordered[0][0], [ordered[0][1]]
-    for index, count in ordered[1:]:
-        empty = index - first - len(counts)
-        if empty >= _GAP:
-            yield first, counts
-            first, counts = index, []
-            empty = 0
-        counts += [0] * empty
-        counts.append(count)
-    yield first, counts
+def _runs(indexes: list[int]) -> Iterable[tuple[int, int]]:
+    """The first and the last bucket of each run."""
+    first = last = indexes[0]
+    for index in indexes:
+        if index - last > _GAP:
+            yield first, last
+            first = index
+        last = index
+    yield first, last
 
 
 def _parse_former(data: bytes) -> tuple[int, int, int, list[int], list[int]]:
