@@ -1,6 +1,7 @@
 """How fast years of history answer: percentiles of any window, the dashboard and charts, from millions of results.
 
     python benchmarks/history.py [--results 10000000] [--monitors 200] [--database sqlite] [--directory DIR]
+    python benchmarks/history.py --keep FILE   builds a SQLite file where there is none, and else asks that one again
 
 The results are those of monitors at 10 s, without end before now; they are rolled up by the product's own code, and
 older roll-ups (hours of 180 days, days of 3 years) are copies of those. Nothing is asserted: the figures are printed,
@@ -35,7 +36,7 @@ from checks.store.engine import open_engine, reading
 from checks.store.periods import DAY, HOUR, LENGTH, start_of
 from checks.store.publishing import publish
 from checks.store.rollup import roll_up
-from checks.store.schema import rollup, target
+from checks.store.schema import result, rollup, target
 from checks.store.upgrade import upgrade
 from tests import postgres
 from tests.factories import make_published
@@ -56,9 +57,9 @@ _COLUMNS = (
 
 
 @contextmanager
-def opened(database: str, directory: Path | None) -> Iterator[tuple[sa.Engine, Path | None]]:
+def opened(database: str, directory: Path | None, keep: Path | None) -> Iterator[tuple[sa.Engine, Path | None]]:
     with tempfile.TemporaryDirectory(prefix="stillup-bench-", dir=directory) as made:
-        path = Path(made) / "store.sqlite3"
+        path = keep or Path(made) / "store.sqlite3"
         url = f"sqlite:///{path}" if database == "sqlite" else postgres.fresh_database()
         upgrade(url)
         engine = open_engine(url)
@@ -68,12 +69,12 @@ def opened(database: str, directory: Path | None) -> Iterator[tuple[sa.Engine, P
             engine.dispose()
 
 
-def fill(engine: sa.Engine, monitors: int, results: int, now: datetime) -> tuple[dict[int, UUID], datetime]:
+def fill(engine: sa.Engine, monitors: int, results: int, now: datetime) -> tuple[list[int], datetime]:
     """Store the results in the order in which they would have come; answers the targets and the first instant."""
     made = [make_published(interval=INTERVAL.total_seconds()) for _ in range(monitors)]
     with engine.begin() as conn:
         publish(conn, made, now)
-        targets = {row.id: row.monitor for row in conn.execute(sa.select(target.c.id, target.c.monitor))}
+        targets = list(conn.execute(sa.select(target.c.id)).scalars())
     rounds, chance = results // monitors, random.Random(1)
     begun = now - rounds * INTERVAL
     rows: list[tuple[Any, ...]] = []
@@ -153,32 +154,43 @@ def main() -> None:
     parser.add_argument("--monitors", type=int, default=200)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--hours", type=int, default=180, help="days whose hours are there (default: 180)")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="a SQLite file to build, or to ask again")
     parser.add_argument("--directory", type=Path, help="where the SQLite file lies (default: the temporary directory)")
     given = parser.parse_args()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
     )
-    now = clock.utcnow()
-    with opened(given.database, given.directory) as (engine, path):
-        before = time.perf_counter()
-        targets, begun = fill(engine, given.monitors, given.results, now)
-        took = time.perf_counter() - before
-        print(f"{given.database}: {given.results} results of {given.monitors} monitors in {took:.0f} s", flush=True)
-        before, spent = time.perf_counter(), time.process_time()
-        steps = roll(engine, list(targets), begun, now)
-        took, spent = time.perf_counter() - before, time.process_time() - spent
-        print(
-            f"rolled up in {steps} steps, {took:.0f} s, {spent / given.results * 1e6:.2f} us of CPU a result",
-            flush=True,
-        )
-        grow_old(engine, begun, now, timedelta(days=given.hours))
-        with engine.begin() as conn:
-            conn.exec_driver_sql("ANALYZE")
-            for row in conn.execute(_SIZES):
-                print(f"  roll-ups, {row.resolution:<6} {row.rows:>9} rows, {float(row.bytes):.0f} bytes in the mean")
+    built = given.keep is not None and given.keep.exists()
+    with opened(given.database, given.directory, given.keep) as (engine, path):
+        now = clock.utcnow() if not built else _built_at(engine)
+        if not built:
+            build(engine, given, now)
         if path is not None:
             print(f"  {path.stat().st_size / 1e6:.0f} MB in the file")
-        ask(engine, list(targets.values()), now)
+        ask(engine, now)
+
+
+def _built_at(engine: sa.Engine) -> datetime:
+    """The instant of the latest result: a store that was kept is asked as if it were still then."""
+    with reading(engine) as conn:
+        latest: datetime = conn.execute(sa.select(sa.func.max(result.c.started_at))).scalar_one()
+        return latest
+
+
+def build(engine: sa.Engine, given: argparse.Namespace, now: datetime) -> None:
+    before = time.perf_counter()
+    targets, begun = fill(engine, given.monitors, given.results, now)
+    took = time.perf_counter() - before
+    print(f"{given.database}: {given.results} results of {given.monitors} monitors in {took:.0f} s", flush=True)
+    before, spent = time.perf_counter(), time.process_time()
+    steps = roll(engine, targets, begun, now)
+    took, spent = time.perf_counter() - before, time.process_time() - spent
+    print(f"rolled up in {steps} steps, {took:.0f} s, {spent / given.results * 1e6:.2f} us of CPU a result", flush=True)
+    grow_old(engine, begun, now, timedelta(days=given.hours))
+    with engine.begin() as conn:
+        conn.exec_driver_sql("ANALYZE")
+        for row in conn.execute(_SIZES):
+            print(f"  roll-ups, {row.resolution:<6} {row.rows:>9} rows, {float(row.bytes):.0f} bytes in the mean")
 
 
 _SIZES = sa.text(
@@ -187,7 +199,9 @@ _SIZES = sa.text(
 )
 
 
-def ask(engine: sa.Engine, monitors: Sequence[UUID], now: datetime) -> None:
+def ask(engine: sa.Engine, now: datetime) -> None:
+    with reading(engine) as conn:
+        monitors = list(conn.execute(sa.select(target.c.monitor).order_by(target.c.id)).scalars())
     chance = random.Random(2)
     some = [chance.choice(monitors) for _ in range(100)]
 
