@@ -89,8 +89,12 @@ def _summary(found: Tally, apdex: float, locations: Mapping[str, Summary] | None
 
 def places(conn: sa.Connection, monitor: UUID) -> dict[str, int]:
     """The targets of a monitor by their locations."""
-    query = sa.select(target.c.location, target.c.id).where(target.c.monitor == monitor).order_by(target.c.location)
-    return {row.location: row.id for row in conn.execute(query)}
+    return {row.location: row.id for row in conn.execute(_PLACES, {"of": monitor})}
+
+
+_PLACES = (
+    sa.select(target.c.location, target.c.id).where(target.c.monitor == sa.bindparam("of")).order_by(target.c.location)
+)
 
 
 def figures_since(now: datetime) -> datetime:
@@ -136,11 +140,15 @@ def _last_day(conn: sa.Connection, monitors: Collection[UUID], now: datetime) ->
             r.resolution == HOUR, r.phase == TOTAL, r.start >= figures_since(now)
         )
     )
-    by_target = {target_id: sums[monitor] for target_id, monitor in owners.items() if monitor in sums}
+    into = {
+        target_id: (sums[monitor].histograms[TOTAL].merge_bytes, sums[monitor].counts)
+        for target_id, monitor in owners.items()
+        if monitor in sums
+    }
     for target_id, histogram, complete, incomplete in rows.all():
-        if target_id in by_target:
-            total = by_target[target_id]
-            total.histograms[TOTAL].merge_bytes(histogram)
-            total.counts["complete"] += complete
-            total.counts["incomplete"] += incomplete
+        if target_id in into:
+            merge_bytes, counts = into[target_id]
+            merge_bytes(histogram)
+            counts["complete"] += complete
+            counts["incomplete"] += incomplete
     return sums

@@ -158,35 +158,54 @@ def _count_of(hours: Rolled, day: datetime) -> int:
 
 def dirty(conn: sa.Connection, target_id: int, start: datetime, end: datetime) -> Dirty:
     """The periods of a target around the window whose roll-ups are older than their results."""
-    c = dirty_period.c
-    query = sa.select(c.resolution, c.start).where(
-        c.target_id == target_id, c.start > start - _A_DAY, c.start < end + _A_DAY
-    )
-    return {(row.resolution, row.start) for row in conn.execute(query)}
+    around = {"of": target_id, "begun": start - _A_DAY, "ended": end + _A_DAY}
+    return {(resolution, begun) for resolution, begun in conn.execute(_DIRTY, around)}
 
 
 def rolled(
-    conn: sa.Connection, target_id: int, resolution: str, spans: Sequence[Span], *, phases: bool = False
+    conn: sa.Connection, target_id: int, resolution: str, spans: Iterable[Span], *, phases: bool = False
 ) -> Rolled:
     """The roll-ups of the periods that begin in these spans, of the total or of the phases too."""
     found: Rolled = {}
-    if spans:
-        c = rollup.c
-        query = sa.select(c.start, c.phase, c.histogram, *(c[name] for name in COUNTS)).where(
-            c.target_id == target_id,
-            c.resolution == resolution,
-            sa.or_(*(sa.and_(c.start >= begun, c.start < ended) for begun, ended in spans)),
-        )
-        for row in conn.execute(query if phases else query.where(c.phase == TOTAL)).all():
-            found.setdefault(row.start, {})[row.phase] = row
+    joined: list[Span] = []
+    for span in sorted(spans):
+        extend(joined, span)
+    for begun, ended in joined:
+        asked = {"of": target_id, "resolution_of": resolution, "begun": begun, "ended": ended}
+        for row in conn.execute(_ROLLED_PHASES if phases else _ROLLED, asked).all():
+            found.setdefault(row[0], {})[row[1]] = row
     return found
 
 
 def results(conn: sa.Connection, target_id: int, span: Span, *, phases: bool = False) -> Sequence[Any]:
     """The results of a span: when each started (in microseconds), its outcome, its latency, and its phases if asked for."""
+    asked = {"of": target_id, "begun": span[0], "ended": span[1]}
+    return conn.execute(_RESULTS_PHASES if phases else _RESULTS, asked).all()
+
+
+# Statements are made once: to make one costs more than SQLite takes to answer it.
+def _within(table: sa.Table, instant: sa.Column[datetime]) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        table.c.target_id == sa.bindparam("of"),
+        instant >= sa.bindparam("begun"),
+        instant < sa.bindparam("ended"),
+    )
+
+
+def _results_with(*phases: str) -> sa.Select[Any]:
     c = result.c
-    times = [c.latency_ns, *(c[f"{phase}_ns"] for phase in PHASES if phases)]
     started_at = sa.type_coerce(c.started_at, sa.BigInteger)  # a datetime of each would take as long as the rest
-    query = sa.select(started_at, c.outcome, *times)
-    inside = query.where(c.target_id == target_id, c.started_at >= span[0], c.started_at < span[1])
-    return conn.execute(inside.order_by(c.started_at)).all()
+    query = sa.select(started_at, c.outcome, c.latency_ns, *(c[f"{phase}_ns"] for phase in phases))
+    return query.where(*_within(result, c.started_at)).order_by(c.started_at)
+
+
+_DIRTY = sa.select(dirty_period.c.resolution, dirty_period.c.start).where(
+    dirty_period.c.target_id == sa.bindparam("of"),
+    dirty_period.c.start > sa.bindparam("begun"),
+    dirty_period.c.start < sa.bindparam("ended"),
+)
+_ROLLED_PHASES = sa.select(
+    rollup.c.start, rollup.c.phase, rollup.c.histogram, *(rollup.c[name] for name in COUNTS)
+).where(rollup.c.resolution == sa.bindparam("resolution_of"), *_within(rollup, rollup.c.start))
+_ROLLED = _ROLLED_PHASES.where(rollup.c.phase == TOTAL)
+_RESULTS, _RESULTS_PHASES = _results_with(), _results_with(*PHASES)
