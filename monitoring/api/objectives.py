@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from django.http import HttpRequest
 
 from checks import clock
 from monitoring.api.door import Document, Refused, reading
 from monitoring.models import Objective
-from monitoring.objectives.standing import Standing, burn_window, stand
+from monitoring.objectives.standing import ObjectiveProblem, burn_window, stand
 from monitoring.publish import store_engine
 
 
@@ -23,16 +24,19 @@ def of_all(request: HttpRequest) -> Document:
         over = [burn_window(request.GET["over"])] if request.GET.get("over") else []
     except ValueError as exc:
         raise Refused(400, f"over: {exc}") from None
-    found = [stand(store_engine(), row, now, over=over) for row in rows]
-    return {"as_of": _instant(now), "objectives": [_objective(each) for each in found]}
+    return {"as_of": _instant(now), "objectives": [_objective(row, now, over) for row in rows]}
 
 
-def _objective(found: Standing) -> Document:
-    objective, budget = found.objective, found.budget
+def _objective(objective: Objective, now: datetime, over: Sequence[tuple[str, timedelta]]) -> Document:
+    """How it stands, or what keeps it from being read."""
+    known = {"uuid": str(objective.uuid), "name": objective.name, "monitor": objective.monitor.slug}
+    try:
+        found = stand(store_engine(), objective, now, over=over)
+    except ObjectiveProblem as exc:
+        return {**known, "problem": str(exc)}
+    budget = found.budget
     return {
-        "uuid": str(objective.uuid),
-        "name": objective.name,
-        "monitor": objective.monitor.slug,
+        **known,
         "minutes": objective.minutes or None,
         "target_percent": objective.target,
         "start": _instant(budget.start),

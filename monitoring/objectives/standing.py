@@ -1,4 +1,7 @@
-"""How an objective stands: its budget, how fast it burns, how long it lasts, and what spent it."""
+"""How an objective stands: its budget, how fast it burns, how long it lasts, and what spent it.
+
+ObjectiveProblem        what is promised can't be read: not written by us
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,10 @@ BURN_WINDOWS = (
 )
 SHORTEST_BURN, LONGEST_BURN = 60.0, 90 * 86400.0  # seconds
 PACE = timedelta(days=1)  # of which the projection says: if it goes on so
+
+
+class ObjectiveProblem(Exception):
+    """What an objective promises can't be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,19 +63,21 @@ def stand(
     announced: Sequence[Span] = (),
     over: Sequence[tuple[str, timedelta]] = (),
 ) -> Standing:
-    """How it stands now. `announced` is maintenance, which does not count; `over` are burn rates beside the usual ones."""
-    window = window_at(now, objective.window_seconds, zone_of(objective.timezone))
+    """How it stands now. `announced` is maintenance, which does not count; `over` are burn rates beside the usual ones.
+
+    Raises ObjectiveProblem where its row says what neither a form nor a file could have.
+    """
+    share, window, promise = _read(objective, now)
     windows = dict((*BURN_WINDOWS, *over))
     start = min(window[0], now - max(windows.values()))
     intervals: Sequence[Interval] = ()
-    if objective.minutes:
-        slices = _of_minutes(engine, objective, start, now)
+    if promise:
+        slices = _of_minutes(engine, objective, promise, start, now)
     else:
         with reading(engine) as conn:
             found = availability(conn, objective.monitor_id, start, now, now, announced=announced)
         intervals = found.intervals
         slices = of_intervals(intervals)
-    share = objective.target / 100
     stands = budget(slices, share, window, now)
     return Standing(
         objective=objective,
@@ -81,9 +90,28 @@ def stand(
     )
 
 
-def _of_minutes(engine: sa.Engine, objective: Objective, start: datetime, now: datetime) -> list[Slice]:
+def _read(objective: Objective, now: datetime) -> tuple[float, Span, minutes.Promise | None]:
+    """The share that is promised, the window, and what is promised of its minutes, if it is of those."""
+    try:
+        window = window_at(now, objective.window_seconds, zone_of(objective.timezone))
+        promise = minutes.parse_promise(objective.minutes) if objective.minutes else None
+        return _share(objective.target), window, promise
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise ObjectiveProblem(
+            f"The objective {objective.name!r} can't be read: {exc}. Change it or delete it."
+        ) from exc
+
+
+def _share(percent: float) -> float:
+    if not 0 < percent < 100:
+        raise ValueError(f"a target of {percent} %")
+    return percent / 100
+
+
+def _of_minutes(
+    engine: sa.Engine, objective: Objective, promise: minutes.Promise, start: datetime, now: datetime
+) -> list[Slice]:
     hours = minutes.kept_hours(objective.monitor_id, objective.minutes, start, now)
-    promise = minutes.parse_promise(objective.minutes)
     with reading(engine) as conn:
         hours |= minutes.count(conn, objective.monitor_id, promise, minutes.running(hours, now), now)
     return minutes.of_hours(hours, now)

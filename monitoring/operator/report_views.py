@@ -19,7 +19,7 @@ from monitoring import reports
 from monitoring.exports.asking import Refused, window
 from monitoring.models import Monitor, Objective
 from monitoring.objectives import standing
-from monitoring.objectives.standing import Standing
+from monitoring.objectives.standing import ObjectiveProblem, Standing
 from monitoring.objectives.windows import last_month, month_of, month_span, next_month, parse_month, zone_name, zone_of
 from monitoring.publish import store_engine
 
@@ -79,13 +79,18 @@ def intervals(request: HttpRequest, slug: str) -> HttpResponse:
 def objectives(request: HttpRequest) -> HttpResponse:
     """Every objective with what is left of its budget."""
     now = clock.utcnow()
-    rows = Objective.objects.select_related("monitor")
+    found: list[Standing] = []
+    unreadable: list[tuple[Objective, str]] = []
     try:
-        found = [standing.stand(store_engine(), row, now) for row in rows]
+        for row in Objective.objects.select_related("monitor"):
+            try:
+                found.append(standing.stand(store_engine(), row, now))
+            except ObjectiveProblem as exc:
+                unreadable.append((row, str(exc)))
     except (SQLAlchemyError, StoreProblem) as exc:
         return _problem(request, "operator/objectives.html", exc, {})
     found.sort(key=lambda each: (-(each.budget.spent or 0.0), each.objective.name))
-    return render(request, "operator/objectives.html", {"found": found, "now": now})
+    return render(request, "operator/objectives.html", {"found": found, "unreadable": unreadable, "now": now})
 
 
 @require_safe
@@ -94,8 +99,9 @@ def objective(request: HttpRequest, uuid: UUID) -> HttpResponse:
     row, now = get_object_or_404(Objective.objects.select_related("monitor"), pk=uuid), clock.utcnow()
     try:
         found = standing.stand(store_engine(), row, now, over=_over(request))
-    except (Refused, SQLAlchemyError, StoreProblem) as exc:
-        return _problem(request, "operator/objective.html", exc, {"objective": row})
+    except (Refused, ObjectiveProblem, SQLAlchemyError, StoreProblem) as exc:
+        unreadable = isinstance(exc, ObjectiveProblem)
+        return _problem(request, "operator/objective.html", exc, {"objective": row, "unreadable": unreadable})
     return render(
         request,
         "operator/objective.html",
@@ -155,6 +161,7 @@ class _Month:
 
 def _problem(request: HttpRequest, template: str, exc: Exception, context: dict[str, object]) -> HttpResponse:
     """The page with a sentence in the place of its figures."""
-    refused = isinstance(exc, Refused)
-    sentence = str(exc) if refused else f"The measurements can't be read: {our_trouble(exc) or exc}"
-    return render(request, template, {**context, "problem": sentence}, status=400 if refused else 503)
+    ours = isinstance(exc, Refused | ObjectiveProblem)
+    sentence = str(exc) if ours else f"The measurements can't be read: {our_trouble(exc) or exc}"
+    status = 400 if isinstance(exc, Refused) else 503
+    return render(request, template, {**context, "problem": sentence}, status=status)

@@ -51,5 +51,17 @@ def test_a_burn_rate_is_told_over_any_time(get, make_monitor, published_to_sqlit
     assert "needs a unit" in get(over="soon")["error"] or "not a duration" in get(over="soon")["error"]
 
 
+def test_one_that_was_spoiled_by_hand_is_named_beside_the_others(get, make_monitor, published_to_sqlite):
+    shop = make_monitor(name="Shop")
+    Objective.objects.create(name="Spoiled", monitor=shop, target=99, minutes="p95 < soon")
+    Objective.objects.create(name="There", monitor=shop, target=99)
+
+    spoiled, there = get()["objectives"]
+
+    assert (spoiled["name"], spoiled["monitor"]) == ("Spoiled", "shop")
+    assert spoiled["problem"].startswith("The objective 'Spoiled' can't be read: ")
+    assert (there["name"], there["target_percent"]) == ("There", 99)
+
+
 def test_a_key_is_needed(db):
     assert Client().get("/api/v1/objectives").status_code == 401

@@ -128,6 +128,29 @@ def test_an_objective_about_minutes_shows_the_hours_that_spent_it(operator_clien
     assert 'data-label="Promised"' in text_of(operator_client.get("/dashboard/objectives/"))
 
 
+SPOILED = [
+    {"minutes": "p95 < soon"},
+    {"timezone": "Europe/Atlantis"},
+    {"target": 0.0},
+    {"target": 250.0},
+    {"window_seconds": 1e30},
+]
+
+
+@pytest.mark.parametrize("spoiled", SPOILED, ids=lambda each: next(iter(each)))
+def test_an_objective_that_was_spoiled_by_hand_is_named_and_hides_no_other(operator_client, shop, spoiled):
+    objective = Objective.objects.create(name="Spoiled", monitor=shop, **{"target": 99.0, **spoiled})
+    Objective.objects.create(name="Sound", monitor=shop, target=99.9)
+
+    listed = operator_client.get("/dashboard/objectives/")
+    assert listed.status_code == 200
+    assert "The objective &#x27;Spoiled&#x27; can&#x27;t be read: " in text_of(listed)
+    assert ">Sound<" in text_of(listed)
+    alone = operator_client.get(f"/dashboard/objectives/{objective.pk}/")
+    assert alone.status_code == 503
+    assert b"Change it or delete it." in alone.content
+
+
 def test_without_objectives_the_page_says_how_to_make_one(operator_client, published_to_sqlite):
     assert "Nothing is promised yet" in text_of(operator_client.get("/dashboard/objectives/"))
 
