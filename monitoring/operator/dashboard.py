@@ -37,6 +37,7 @@ class Row:
     failure: str  # what the last probe found wrong
     p50: float | None
     p95: float | None
+    p99: float | None
     availability: float | None
     incident: UUID | None  # the open one
     unheard: bool  # no rule and no page mentions it
@@ -154,6 +155,7 @@ def _row(known: _Known, figures: reader.Figures | None, *, incident: UUID | None
         failure=words.failure(view.last_failure) if view else "",
         p50=figures.p50 if figures else None,
         p95=figures.p95 if figures else None,
+        p99=figures.p99 if figures else None,
         availability=figures.availability if figures else None,
         incident=incident,
         unheard=unheard,

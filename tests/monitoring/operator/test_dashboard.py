@@ -69,6 +69,8 @@ def test_figures_are_those_of_the_last_day(operator_client, make_monitor, publis
 
     assert row.p50 == pytest.approx(0.025, rel=0.01)
     assert row.p95 == pytest.approx(0.025, rel=0.01)
+    assert row.p99 == pytest.approx(0.025, rel=0.01)
+    assert "p99, 24 h" in text_of(operator_client.get("/dashboard/"))
     assert row.availability == 1.0
 
 
