@@ -50,9 +50,16 @@ class Stopwatch:
     def mark(self, phase: str, following: str, at_ns: int | None = None) -> None:
         """`phase` ended at `at_ns` (now, by default), and `following` began."""
         at_ns = clock.monotonic_ns() if at_ns is None else at_ns
+        at_ns = max(at_ns, self.last_ns)  # it may have come while we were busy with what was before
         self.phases.add(phase, at_ns - self.last_ns)
         self.last_ns = at_ns
         self.phase = following
+
+    def leave_out(self, until_ns: int) -> None:
+        """What passed until then was our own doing and not the target's: no phase counts it, nor does the latency."""
+        if until_ns > self.last_ns:
+            self.started_ns += until_ns - self.last_ns
+            self.last_ns = until_ns
 
 
 @dataclass(slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from checks.network.registries import Registries
 from checks.network.resolver import Resolver
 from checks.network.route import Route
 from checks.network.securing import Tls, TlsContexts, secure, spec_tls
+from checks.network.streams import Streams
 from checks.network.tls import CertificateJudge
 from checks.network.tokens import Tokens
 from checks.probe import ProbeContext
@@ -53,6 +54,7 @@ class Resources:
     registries: Registries = field(default_factory=Registries)
     tokens: Tokens = field(default_factory=Tokens)
     sightings: Sightings = field(default_factory=Sightings)
+    streams: Streams = field(default_factory=Streams)
 
     @classmethod
     def open(cls) -> Resources:
@@ -60,8 +62,9 @@ class Resources:
         return cls()
 
     def close(self) -> None:
-        """Let go of the resolver's threads."""
+        """Let go of the resolver's threads, and of the sockets."""
         self.resolver.close()
+        self.streams.close()
 
 
 C = TypeVar("C", bound=Connection)
@@ -155,7 +158,9 @@ async def _through(
 
     async def attempt(goal: str) -> tuple[C, str, int]:
         with blamed_on(proxy):
-            opened = await first_to_stand(proxies, lambda address: connect(address, proxy.port, make), Connection.abort)
+            opened = await first_to_stand(
+                proxies, lambda address: connect(context.resources.streams, address, proxy.port, make), Connection.abort
+            )
         try:
             link = Link(opened)
             await open_tunnel(link, proxy, goal, port)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from checks.network.connection import Connection
+from checks.network.streams import Streams
 from checks.probe import ProbeFailure, from_os_error
 from checks.result import OURS, Reason
 
@@ -25,14 +26,9 @@ def shown(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-async def connect(address: str, port: int, make: Callable[[], C]) -> C:
+async def connect(streams: Streams, address: str, port: int, make: Callable[[], C]) -> C:
     """A connection of the sort that `make` makes. Raises OSError."""
-    connection = make()
-    try:
-        await asyncio.get_running_loop().create_connection(lambda: connection, address, port)
-    except BaseException:
-        connection.abort()
-        raise
+    connection = await streams.connect(address, port, make)
     connection.peer = shown(address, port)
     return connection
 

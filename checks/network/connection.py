@@ -10,7 +10,7 @@ import _ssl
 import asyncio
 import re
 import ssl
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from checks import clock
 from checks.network.tls import Certificate, Verdict
@@ -20,6 +20,28 @@ from checks.result import Failure, Reason
 READ = 65536  # bytes decrypted at a time
 
 
+class Transport(Protocol):
+    """What carries the bytes of a connection."""
+
+    def write(self, data: bytes) -> None:
+        """Send these bytes."""
+
+    def pause_reading(self) -> None:
+        """Pass on nothing, until `resume_reading`."""
+
+    def resume_reading(self) -> None:
+        """Pass on what comes."""
+
+    def is_closing(self) -> bool:
+        """Whether it is over."""
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+
+    def get_extra_info(self, name: str, /) -> Any:
+        """What it knows, as `sockname`."""
+
+
 class Connection(asyncio.Protocol):
     """One connection to a target, in clear or over TLS. A kind's own overrides `received` and `ended`.
 
@@ -27,15 +49,17 @@ class Connection(asyncio.Protocol):
     """
 
     # What a connection begins with stands in the class: a probe makes one, and most of it never changes.
-    transport: asyncio.Transport | None = None
+    transport: Transport | None = None
     peer = ""  # address and port it is connected to
     opening = b""  # what it says the moment it stands, in clear, where it stands `alone`
-    opened = False  # whether it did
+    opened_ns = 0  # when it did
     alone = False  # no attempt at another address may stand beside it
+    asked_ns = 0  # when we asked for it, where that is known
     made_ns = 0  # when it was established
     tls: ssl.SSLObject | None = None
     certificate: Certificate | None = None
     verdict: Verdict | None = None  # on the chain, once TLS is spoken
+    is_sated = False  # nothing that may come yet is of use
     _incoming: ssl.MemoryBIO | None = None  # of TLS; whatever comes before the handshake waits there
     _outgoing: ssl.MemoryBIO | None = None
     _shaken: asyncio.Future[int] | None = None  # while shaking hands: resolves to when it was done
@@ -147,19 +171,25 @@ class Connection(asyncio.Protocol):
         certificates = inner._sslobj.get_unverified_chain() or ()  # noqa: SLF001 - the only way on 3.11 and 3.12
         return tuple(certificate.public_bytes(_ssl.ENCODING_DER) for certificate in certificates)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Asyncio's: the connection is there."""
-        self.made_ns = clock.monotonic_ns()
-        self.transport = cast("asyncio.Transport", transport)  # a stream has no other
+    def stands(self, transport: Transport, made_ns: int) -> None:
+        """The connection is there, since `made_ns`."""
+        self.transport, self.made_ns = transport, made_ns
         if self._over:
-            self.transport.abort()
+            transport.abort()
         elif self.alone and self.opening:
-            self.opened = True
+            self.opened_ns = clock.monotonic_ns()
             self.send(self.opening)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio's: the connection is there."""
+        self.stands(cast("asyncio.Transport", transport), clock.monotonic_ns())  # a stream has no other
+
     def data_received(self, data: bytes) -> None:
-        """Asyncio's: bytes arrived."""
-        at_ns = clock.monotonic_ns()
+        """Asyncio's: bytes are here."""
+        self.arrived(data, clock.monotonic_ns())
+
+    def arrived(self, data: bytes, at_ns: int) -> None:
+        """Bytes arrived."""
         if self._over:
             return
         if self._incoming is None:

@@ -13,6 +13,7 @@ from checks.network.attempts import connect, first_to_stand
 from checks.network.connection import Connection
 from checks.network.guard import Guard, literal
 from checks.network.securing import Tls, secure
+from checks.network.streams import Streams
 from checks.probe import ProbeContext, ProbeFailure
 from checks.result import Failure, Reason
 
@@ -77,6 +78,7 @@ async def establish(
 ) -> C:
     """A connection to one of the addresses of a target, its phases marked. Raises ProbeFailure and OSError."""
     host, port = target
+    streams: Streams = context.resources.streams
     alone = later is None and len(addresses) == 1
 
     def prepare() -> C:
@@ -88,10 +90,11 @@ async def establish(
         return connection
 
     if alone:
-        connection = await connect(addresses[0], port, prepare)
+        connection = await connect(streams, addresses[0], port, prepare)
+        context.stopwatch.leave_out(connection.asked_ns)
     else:
         connection = await first_to_stand(
-            addresses, lambda address: connect(address, port, prepare), Connection.abort, later
+            addresses, lambda address: connect(streams, address, port, prepare), Connection.abort, later
         )
     try:
         context.stopwatch.mark("connect", "first_byte" if tls is None else "tls", connection.made_ns)

@@ -14,14 +14,13 @@ import struct
 import sys
 
 from checks import clock
+from checks.network.stamps import ROOM, ask_for_stamps, stamp_of
 
 _REQUEST: dict[int, int] = {socket.AF_INET: 8, socket.AF_INET6: 128}
 _REPLY: dict[int, int] = {socket.AF_INET: 0, socket.AF_INET6: 129}
 _HEAD = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence
 _SECRET = 16  # bytes
 _PADDING = bytes(40)  # 56 bytes of data in all, as ping sends
-_SO_TIMESTAMPNS = 35  # Linux's; Python has no name for it
-_STAMP = struct.Struct("@ll")
 _OF_ERRORS: dict[int, tuple[int, int]] = {
     socket.AF_INET: (socket.SOL_IP, 11),
     socket.AF_INET6: (socket.IPPROTO_IPV6, 25),
@@ -79,8 +78,8 @@ class Echoes:
         self._sock = open_socket(self.family)
         try:
             self._sock.setblocking(False)
+            ask_for_stamps(self._sock)
             if _LINUX:
-                self._sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
                 self._sock.setsockopt(*_OF_ERRORS[self.family], 1)
             row = socket.getaddrinfo(address, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
             self._sock.connect(row[4])
@@ -126,14 +125,14 @@ class Echoes:
         """Take what came; called by the loop, again where there is more."""
         for _ in range(_AT_ONCE):
             try:
-                data, ancillary, _, _ = self._sock.recvmsg(_ROOM, 64)
+                data, ancillary, _, _ = self._sock.recvmsg(_ROOM, ROOM)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
                 self.trouble = exc
                 self._forget_errors()
                 continue
-            self._take(data, _stamp(ancillary))
+            self._take(data, stamp_of(ancillary))
 
     def _forget_errors(self) -> None:
         """Empty the queue of errors, which would wake us for ever."""
@@ -166,15 +165,6 @@ def number_of(data: bytes, family: int, secret: bytes) -> int:
     kind, _, _, _, number = _HEAD.unpack_from(data)
     ours = kind == _REPLY[family] and data[_HEAD.size : _HEAD.size + len(secret)] == secret
     return int(number) if ours else -1
-
-
-def _stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """When a packet arrived by the kernel's wall clock, in nanoseconds; 0 where it does not say."""
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) >= _STAMP.size:
-            seconds, nanoseconds = _STAMP.unpack_from(data)
-            return int(seconds * 1_000_000_000 + nanoseconds)
-    return 0
 
 
 def checksum(data: bytes) -> int:

@@ -41,7 +41,7 @@ class Exchange(Connection):
     _informational = 0
     _chunked = False
     _trouble: Exception | None = None
-    _finished = False
+    is_sated = False  # set once the answer is whole, or never will be
 
     def __init__(self, watch: Stopwatch, *, bodiless: bool, skip_redirect_body: bool) -> None:
         super().__init__()
@@ -78,7 +78,8 @@ class Exchange(Connection):
 
     async def run(self, request: Request) -> None:
         """Send the request and read the answer to its end. Raises ProbeFailure, and OSError where the connection broke."""
-        if not self.opened:
+        self.watch.leave_out(self.opened_ns or clock.monotonic_ns())
+        if not self.opened_ns:
             self.send(request.wire)
         self.start()
         try:
@@ -99,7 +100,7 @@ class Exchange(Connection):
 
     def _read_on(self) -> None:
         """Feed the parser with what came, so much a turn of the loop that other probes need not wait long."""
-        if self._finished or self._parser is None:
+        if self.is_sated or self._parser is None:
             self._unread.clear()
             return
         data, at_ns = self._unread.pop(0)
@@ -117,7 +118,7 @@ class Exchange(Connection):
             self.resume()
 
     def _parse(self, data: bytes, at_ns: int) -> None:
-        if self._finished or self._parser is None:
+        if self.is_sated or self._parser is None:
             return
         if self.watch.phase == "first_byte":
             self.watch.mark("first_byte", "transfer", at_ns)
@@ -125,27 +126,27 @@ class Exchange(Connection):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._finished = True
+            self.is_sated = True
         except httptools.HttpParserError as exc:
-            if not self._finished:  # what comes after a whole answer is nobody's business
+            if not self.is_sated:  # what comes after a whole answer is nobody's business
                 self._fail(Reason.PROTOCOL, _spoken(exc, data, head_done=self._head_done))
         if self._wire_bytes > MAX_HEAD and self._trouble is None:
             self._check_size()
         if self._trouble is not None:
             self._settle(self._trouble)
-        elif self._finished:
+        elif self.is_sated:
             self.watch.mark("transfer", "other", at_ns)
             self._settle(None)
 
     def _check_size(self) -> None:
         if not self._head_done:
             self._fail(Reason.TOO_LARGE, f"the headers are over {MAX_HEAD // 1024} KiB")
-        elif self._wire_bytes > MAX_WIRE and not self._finished:
+        elif self._wire_bytes > MAX_WIRE and not self.is_sated:
             self._fail(Reason.TOO_LARGE, "the body is wrapped in more than 1 MiB of chunk headers and trailers")
 
     def ended(self, exc: Exception | None) -> None:
         """The target closed the connection, which ends an answer that announced no length."""
-        if self._finished:
+        if self.is_sated:
             return
         if self._unread:
             self._end_unread = (exc,)
@@ -153,7 +154,7 @@ class Exchange(Connection):
         if exc is not None:
             self._settle(exc)
         elif self._head_done and self.length is None and not self._chunked:
-            self._finished = True
+            self.is_sated = True
             self.watch.mark("transfer", "other", clock.monotonic_ns())
             self._settle(None)
         else:
@@ -170,7 +171,7 @@ class Exchange(Connection):
         return f"the chunked body ended early (after {self._received} bytes)"
 
     def _fail(self, reason: Reason, message: str) -> None:
-        self._finished = True
+        self.is_sated = True
         self._trouble = ProbeFailure(Failure(reason=reason, message=message, phase=self.watch.phase))
 
     def _settle(self, exc: Exception | None) -> None:
@@ -185,7 +186,7 @@ class Exchange(Connection):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line."""
-        if self._finished:
+        if self.is_sated:
             return
         self.headers.append((name, value))
         if len(self.headers) > MAX_HEADERS:
@@ -200,7 +201,7 @@ class Exchange(Connection):
 
     def on_headers_complete(self) -> None:
         """The empty line after the headers."""
-        if self._finished or self._parser is None:
+        if self.is_sated or self._parser is None:
             return
         self.status, self._version = self._parser.get_status_code(), self._parser.get_http_version()
         if 100 <= self.status < 200 and self.status != 101:
@@ -221,23 +222,23 @@ class Exchange(Connection):
             return
         self._head_done = True
         if self._bodiless or (self._skip_redirect_body and self.status in REDIRECTS and self.header(b"location")):
-            self._finished = True
+            self.is_sated = True
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
-        if self._finished:
+        if self.is_sated:
             return
         self._received += len(piece)
         if self._received > MAX_BODY:
             piece = piece[: len(piece) - (self._received - MAX_BODY)]
             self._received = MAX_BODY
-            self.cut = self._finished = True
+            self.cut = self.is_sated = True
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         """The end of an answer, be it an informational one."""
         if self._head_done:
-            self._finished = True
+            self.is_sated = True
 
 
 def _spoken(exc: Exception, data: bytes, *, head_done: bool) -> str:

@@ -16,6 +16,7 @@ from h2.connection import H2Connection
 from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.settings import SettingCodes, Settings
 
+from checks import clock
 from checks.network.http1 import (
     MAX_BODY,
     MAX_HEAD,
@@ -81,6 +82,7 @@ class Http2Exchange(Exchange):
         )
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_WINDOW)
+        self.watch.leave_out(clock.monotonic_ns())
         self._ask(self._h2, request)
         self.start()
         await self._done
@@ -90,7 +92,7 @@ class Http2Exchange(Exchange):
         if self._h2 is None:
             super().received(data, at_ns)
             return
-        if self._finished:
+        if self.is_sated:
             return
         self._wire_bytes += len(data)
         try:
@@ -100,11 +102,11 @@ class Http2Exchange(Exchange):
             self._fail(Reason.TOO_LARGE, f"the headers are over {MAX_HEAD // 1024} KiB")
         except (ProtocolError, ValueError) as exc:
             self._fail(Reason.PROTOCOL, f"not valid HTTP/2: {(str(exc) or type(exc).__name__)[:200]}")
-        if not self._finished and self._wire_bytes > MAX_WIRE:
+        if not self.is_sated and self._wire_bytes > MAX_WIRE:
             self._fail(Reason.TOO_LARGE, "the answer is wrapped in more than 1 MiB of frames that carry nothing")
         if self._trouble is not None:
             self._settle(self._trouble)
-        elif self._finished:
+        elif self.is_sated:
             self.watch.mark(self.watch.phase, "other", at_ns)
             self._settle(None)
 
@@ -115,7 +117,7 @@ class Http2Exchange(Exchange):
 
     def ended(self, exc: Exception | None) -> None:
         """The target closed the connection, which never is the end of an answer in HTTP/2."""
-        if self._h2 is not None and not self._finished and exc is None:
+        if self._h2 is not None and not self.is_sated and exc is None:
             self._fail(Reason.CLOSED, self._end_in_words())
             self._settle(self._trouble)
         else:
@@ -154,7 +156,7 @@ class Http2Exchange(Exchange):
         for start in range(0, len(data), _FED):
             for event in h2c.receive_data(data[start : start + _FED]):
                 self._heed(event, at_ns)
-                if self._finished:
+                if self.is_sated:
                     return
         self._push(h2c)
 
@@ -171,7 +173,7 @@ class Http2Exchange(Exchange):
                 self._controls += not event.data
                 self.on_body(event.data)
             case h2.events.StreamEnded():
-                self._finished = True
+                self.is_sated = True
             case h2.events.StreamReset():
                 self._take_reset(event.error_code)
             case h2.events.ConnectionTerminated():
@@ -180,7 +182,7 @@ class Http2Exchange(Exchange):
                 self.trailers = list(event.headers)
             case _:
                 self._controls += 1
-        if not self._finished:
+        if not self.is_sated:
             self._check_counts()
 
     def _check_counts(self) -> None:
@@ -213,11 +215,11 @@ class Http2Exchange(Exchange):
             return
         self._head_done = True
         if self._skip_redirects and self.status in REDIRECTS and self.header(b"location"):
-            self._finished = True
+            self.is_sated = True
 
     def _take_reset(self, code: int) -> None:
         if self._head_done and code == h2.errors.ErrorCodes.NO_ERROR and not self._announced_more():
-            self._finished = True  # a whole answer before our whole body: RFC 9113, 8.1
+            self.is_sated = True  # a whole answer before our whole body: RFC 9113, 8.1
         else:
             self._fail(Reason.RESET, f"the stream was reset ({_named(code)})")
 

@@ -67,6 +67,7 @@ async def secure(connection: Connection, context: ProbeContext, host: str, tls: 
     Raises ProbeFailure for a handshake that failed and a certificate that is not to be trusted, OSError where it broke.
     """
     name = tls.server_name or host
+    context.stopwatch.leave_out(clock.monotonic_ns())
     at_ns = await connection.shake_hands(context.resources.contexts.get(tls), name)
     context.stopwatch.mark("tls", "first_byte", at_ns)
     now = clock.utcnow()

@@ -197,9 +197,7 @@ def importing(extra: str, watch: Stopwatch) -> Iterator[None]:
     except ModuleNotFoundError as exc:
         message = f"{exc.name} is not installed; install it with: pip install 'stillup[{extra}]'"
         raise ProbeFailure(Failure(reason=Reason.NO_DRIVER, message=message)) from exc
-    took_ns = clock.monotonic_ns() - began_ns
-    watch.started_ns += took_ns
-    watch.last_ns += took_ns
+    watch.leave_out(watch.last_ns + clock.monotonic_ns() - began_ns)
 
 
 def printable(text: str | bytes) -> str:

@@ -7,6 +7,7 @@ import pytest
 import uvloop
 
 from checks.network.connection import Connection
+from checks.network.streams import Streams
 from tests.servers import Target, answers
 
 
@@ -22,15 +23,13 @@ class Collecting(Connection):
 
 
 async def connected(port: int, *, alone: bool) -> Collecting:
-    make = partial(Collecting, alone=alone)
-    _, connection = await asyncio.get_running_loop().create_connection(make, "127.0.0.1", port)
-    return connection
+    return await Streams().connect("127.0.0.1", port, partial(Collecting, alone=alone))
 
 
 def test_what_stands_alone_says_its_opening_at_once() -> None:
     async def main(port: int) -> bytes:
         connection = await connected(port, alone=True)
-        assert connection.opened
+        assert connection.opened_ns
         connection.start()
         try:
             return await connection.heard
@@ -46,7 +45,7 @@ def test_what_stands_alone_says_its_opening_at_once() -> None:
 def test_what_may_not_stand_alone_says_nothing() -> None:
     async def main(port: int) -> None:
         connection = await connected(port, alone=False)
-        assert not connection.opened
+        assert not connection.opened_ns
         connection.start()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(connection.heard, 0.1)

@@ -1,0 +1,235 @@
+"""TCP connections on sockets of our own, all watched by one epoll set of their event loop.
+
+The loop's own transports tell that bytes are here when the loop gets round to them, which under load is later than they
+came. Here the kernel says when: of what arrives by its stamps, of the connection itself by the round trip that it
+measured. Where there is no epoll, which is not on Linux, the loop's transports do it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from checks import clock
+from checks.network.connection import Connection
+from checks.network.stamps import ROOM, ask_for_stamps, stamp_of
+
+READ = 65536  # bytes that are read at a time
+AT_ONCE = 64  # connections that are looked after before others on the loop get their turn
+SET = 50_000_000  # nanoseconds by which the wall's clock must have moved against ours, to be called set
+# Of `struct tcp_info` of Linux: the state of the connection; at 68 the round trip in microseconds, and at 100 how many
+# packets had to be sent again.
+_INFO = struct.Struct("@B67xI28xI")
+_ASKED = 2  # the state of a connection that nobody has answered yet
+_HAS_EPOLL = hasattr(select, "epoll")
+
+C = TypeVar("C", bound=Connection)
+
+
+class Streams:
+    """The TCP connections of an event loop. Belongs to the loop that it is first used in; `close` it."""
+
+    def __init__(self) -> None:
+        self._streams: dict[int, Stream] = {}  # by the number of the socket
+        self._set: select.epoll | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.now_ns = 0  # when we last looked
+        self._wall_ahead_ns = 0  # by how much the wall's clock was ahead of ours then
+        self._is_set = False  # the wall's clock, since we looked before
+
+    async def connect(self, address: str, port: int, make: Callable[[], C]) -> C:
+        """A connection of the sort that `make` makes, to a literal address. Raises OSError."""
+        connection = make()
+        try:
+            if _HAS_EPOLL:
+                await self._open(connection, address, port)
+            else:
+                await asyncio.get_running_loop().create_connection(lambda: connection, address, port)
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        if self._set is not None and self._loop is not None:
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._set.fileno())
+            self._set.close()
+            self._set = self._loop = None
+
+    def instant(self, stamp: int) -> int:
+        """When something that we were just told of arrived, by `clock.monotonic_ns`, from its stamp by the kernel."""
+        return stamp - self._wall_ahead_ns if stamp and not self._is_set else self.now_ns
+
+    def _open(self, connection: Connection, address: str, port: int) -> asyncio.Future[None]:
+        """Begin to connect; what is done once the connection stands. Raises OSError, also later."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        connection.transport = stream = Stream(self, self._streams, connection, sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ask_for_stamps(sock)
+        connection.asked_ns = stream.asked()
+        problem = sock.connect_ex((address, port))
+        if problem not in (0, errno.EINPROGRESS):
+            raise OSError(problem, os.strerror(problem))
+        if self._set is None:
+            self._set, self._loop = select.epoll(), asyncio.get_running_loop()
+            self._loop.add_reader(self._set.fileno(), self._look)
+        # Told once of each change, and not for as long as it lasts. A socket that is closed leaves the set by itself.
+        self._set.register(stream.number, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+        self._streams[stream.number] = stream
+        return stream.standing
+
+    def _look(self) -> None:
+        """Tell the connections what happened to them; called by the loop."""
+        assert self._set is not None  # noqa: S101 - it is what woke us
+        happened = self._set.poll(0, AT_ONCE)
+        self.now_ns = clock.monotonic_ns()
+        ahead_ns = clock.wall_ns() - self.now_ns
+        self._is_set, self._wall_ahead_ns = abs(ahead_ns - self._wall_ahead_ns) > SET, ahead_ns
+        for number, events in happened:
+            stream = self._streams.get(number)
+            if stream is not None:
+                stream.happened(events)
+
+
+class Stream:
+    """One of them, as a connection's transport."""
+
+    __slots__ = (
+        *("_connection", "_hung", "_last_ns", "_paused", "_sock", "_stands", "_streams", "_trouble", "_unsent"),
+        *("_watched", "number", "standing"),
+    )
+
+    def __init__(
+        self, streams: Streams, watched: dict[int, Stream], connection: Connection, sock: socket.socket
+    ) -> None:
+        self._streams, self._watched, self._sock, self.number = streams, watched, sock, sock.fileno()
+        self._connection: Connection | None = connection  # None once it is over
+        self.standing: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # until it stands
+        self._stands = False
+        self._last_ns = 0  # when the last thing happened
+        self._unsent = b""
+        self._paused = False
+        self._hung = False  # the target said that it sends no more; what it sent may lie here still
+        self._trouble: OSError | None = None  # why no more can be sent
+
+    def asked(self) -> int:
+        """It is asked for now; by `clock.monotonic_ns`."""
+        self._last_ns = clock.monotonic_ns()
+        return self._last_ns
+
+    def happened(self, events: int) -> None:
+        """What the kernel tells of the socket, and nothing of it twice."""
+        try:
+            if not self._stands and not self._stand(events):
+                return
+            if self._unsent:
+                self.write(b"")
+            if events & ~select.EPOLLOUT:
+                if events & (select.EPOLLRDHUP | select.EPOLLHUP):
+                    self._hung = True
+                self._read()
+        except Exception as exc:  # noqa: BLE001 - the other streams must be told of theirs; whoever waits here gets it
+            self._lose(exc)
+
+    def _stand(self, events: int) -> bool:
+        """Tell that the connection stands, once it does; whether it is so."""
+        if self._connection is None or self.standing.done():
+            return False
+        if events & (select.EPOLLERR | select.EPOLLHUP):
+            problem = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if problem:
+                self.standing.set_exception(OSError(problem, os.strerror(problem)))
+                return False
+        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+        state, round_trip, repeated = _INFO.unpack(info)
+        if state == _ASKED:  # the news was of an earlier socket of this number
+            return False
+        # By the kernel's own measure, unless packets were lost: what it measured is the last one.
+        exact_ns = self._last_ns + 1000 * round_trip if round_trip and not repeated else self._streams.now_ns
+        self._last_ns = min(max(self._last_ns, exact_ns), self._streams.now_ns)
+        self._stands = True
+        self._connection.stands(self, self._last_ns)
+        self.standing.set_result(None)
+        return True
+
+    def _read(self) -> None:
+        """Pass on what has come, so much a turn of the loop that others need not wait long."""
+        connection = self._connection
+        if connection is None or self._paused:
+            return
+        try:
+            data, ancillary, _, _ = self._sock.recvmsg(READ, ROOM)
+        except (BlockingIOError, InterruptedError):
+            if self._trouble is not None:
+                self._lose(self._trouble)
+            return
+        if not data:
+            self._lose(self._trouble)
+            return
+        self._last_ns = max(self._last_ns, self._streams.instant(stamp_of(ancillary)))
+        connection.arrived(data, self._last_ns)
+        # Less than there was room for is all that there is, but for the end.
+        if (self._hung or len(data) == READ or self._trouble is not None) and not connection.is_sated:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        asyncio.get_running_loop().call_soon(self.happened, select.EPOLLIN)
+
+    def write(self, data: bytes) -> None:
+        """Send these bytes, those that the kernel does not take now when it takes more."""
+        if self._connection is None or self._trouble is not None:
+            return
+        if self._unsent:
+            data = self._unsent + data
+        try:
+            sent = self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as exc:
+            # What the target said before it stopped listening is here still, and comes first.
+            self._trouble, sent = exc, len(data)
+            self._read_on()
+        self._unsent = data[sent:]
+
+    def pause_reading(self) -> None:
+        """Leave what comes where it is."""
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        """Pass on what came meanwhile, and go on."""
+        if self._paused:
+            self._paused = False
+            self._read_on()
+
+    def is_closing(self) -> bool:
+        """Whether it is over."""
+        return self._connection is None
+
+    def abort(self) -> None:
+        """Drop the connection now; nobody is told."""
+        if self._connection is not None:
+            self._connection = None  # they hold each other
+            self._watched.pop(self.number, None)
+            self._sock.close()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """`sockname`: our end of the connection."""
+        return self._sock.getsockname() if name == "sockname" else default
+
+    def _lose(self, exc: Exception | None) -> None:
+        connection = self._connection
+        self.abort()
+        if connection is None:
+            return
+        if not self._stands:
+            self.standing.set_exception(exc or ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
+        connection.connection_lost(exc)
