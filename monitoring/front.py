@@ -19,6 +19,7 @@ MAX_HEADERS = 100
 BEAT_EVERY = 0.5  # seconds
 MAX_BODY = 1 << 20  # bytes; the largest form, a post-mortem, has 50,000 characters
 BODY_WITHIN = 30.0  # seconds for a whole body, however it trickles in
+TAKEN_WITHIN = 60.0  # seconds for each piece of an answer: who hangs must not hold a slot for ever
 SLOTS = 32  # requests that Django answers at once: each has a thread, and may have a connection to the database
 
 Scope = MutableMapping[str, Any]
@@ -133,8 +134,16 @@ class Front:
         async def handed() -> Message:
             return waiting.pop() if waiting else await receive()  # then the client's leaving, for which Django waits
 
+        async def taken(message: Message) -> None:
+            try:
+                async with asyncio.timeout(TAKEN_WITHIN):
+                    await send(message)
+            except TimeoutError:
+                # As Django learns of a client that left: it ends the answer in good order, and its place is free.
+                raise asyncio.CancelledError from None
+
         async with self._slots:
-            await self._django(scope, handed, send)
+            await self._django(scope, handed, taken)
 
 
 async def _whole_body(receive: Receive) -> bytes:

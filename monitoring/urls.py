@@ -7,6 +7,7 @@ from django.urls import path
 
 from monitoring import health
 from monitoring.api import figures, objectives
+from monitoring.api.door import with_key
 from monitoring.api.healthchecks.urls import urlpatterns as healthchecks
 from monitoring.exports import views as exports
 from monitoring.operator import report_views as reports
@@ -38,7 +39,7 @@ urlpatterns = [
     path("api/v1/monitors/<slug:slug>/figures", figures.of_monitor, name="api_monitor_figures"),
     path("api/v1/monitors/<slug:slug>/series", figures.series, name="api_monitor_series"),
     path("api/v1/objectives", objectives.of_all, name="api_objectives"),
-    path("api/v1/report.<str:form>", exports.with_key(exports.of_month), name="api_report"),
-    path("api/v1/monitors/<slug:slug>/<str:what>.<str:form>", exports.with_key(exports.of_monitor), name="api_export"),
+    path("api/v1/report.<str:form>", with_key(exports.of_month), name="api_report"),
+    path("api/v1/monitors/<slug:slug>/<str:what>.<str:form>", with_key(exports.of_monitor), name="api_export"),
     path("admin/", admin.site.urls),
 ]

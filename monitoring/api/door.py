@@ -18,6 +18,7 @@ from monitoring.api.keys import key_of
 logger = logging.getLogger(__name__)
 
 Document = dict[str, Any]
+View = Callable[..., HttpResponseBase]
 
 
 class Refused(Exception):
@@ -28,27 +29,47 @@ class Refused(Exception):
         self.status = status
 
 
-def reading(view: Callable[..., Document]) -> Callable[..., HttpResponseBase]:
-    """The view for GET and HEAD whose document is for everybody with an API key."""
+def guarded(view: View) -> View:
+    """The view for GET and HEAD; what it can't answer is a sentence in JSON."""
 
     @require_safe
     @wraps(view)
-    def guarded(request: HttpRequest, **parts: Any) -> HttpResponse:
+    def answer(request: HttpRequest, **parts: Any) -> HttpResponseBase:
         try:
-            check_key(request)
-            return JsonResponse(view(request, **parts))
+            return view(request, **parts)
         except Refused as exc:
             return refusal(exc.status, str(exc))
         except (OperationalError, SQLAlchemyError, StoreProblem) as exc:
             logger.warning("A call could not be answered: %s", our_trouble(exc) or exc, extra={"action": "api_failed"})
-            answer = refusal(503, "the databases can't be used at the moment; try again")
-            answer["Retry-After"] = "10"
-            return answer
+            return refusal(503, "the databases can't be used at the moment; try again")
 
-    return guarded
+    return answer
 
 
-def check_key(request: HttpRequest) -> None:
+def with_key(view: View) -> View:
+    """The view for programs: guarded, and for everybody with an API key."""
+
+    @guarded
+    @wraps(view)
+    def answer(request: HttpRequest, **parts: Any) -> HttpResponseBase:
+        _check_key(request)
+        return view(request, **parts)
+
+    return answer
+
+
+def reading(view: Callable[..., Document]) -> View:
+    """The view for programs whose answer is a document."""
+
+    @with_key
+    @wraps(view)
+    def answer(request: HttpRequest, **parts: Any) -> HttpResponseBase:
+        return JsonResponse(view(request, **parts))
+
+    return answer
+
+
+def _check_key(request: HttpRequest) -> None:
     """Raise Refused where the request shows no API key of ours."""
     text = request.headers.get("X-Api-Key") or request.headers.get("Authorization", "").removeprefix("Bearer ")
     if not text.strip():
@@ -60,6 +81,8 @@ def check_key(request: HttpRequest) -> None:
 def refusal(status: int, sentence: str) -> HttpResponse:
     """A sentence in the place of a document."""
     answer = JsonResponse({"error": sentence}, status=status)
+    if status == 503:
+        answer["Retry-After"] = "10"
     # The sentence is the answer: Django would log each as a trouble of its own.
     answer._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
     return answer

@@ -1,4 +1,4 @@
-"""What a request for an export asks for, checked."""
+"""What a request for an export asks for, checked: what it can't be raises Refused with what is allowed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from checks.store.availability import Span
 from checks.store.periods import LENGTH
 from checks.store.tally import TOTAL
 from monitoring import windows
+from monitoring.api.door import Refused
 from monitoring.exports.rows import Wanted
 from monitoring.objectives.windows import month_of, month_span, parse_month, zone_of
-
-
-class Refused(ValueError):
-    """A request that can't be answered as asked; its text says what is allowed."""
 
 
 def window(query: Mapping[str, str], now: datetime) -> Span:
@@ -26,7 +23,7 @@ def window(query: Mapping[str, str], now: datetime) -> Span:
     try:
         found = windows.asked(query, now)
     except windows.NoWindow as exc:
-        raise Refused(str(exc)) from exc
+        raise Refused(400, str(exc)) from exc
     return found.start, found.end
 
 
@@ -37,7 +34,7 @@ def month(query: Mapping[str, str], now: datetime) -> Span:
         first = parse_month(query["month"]) if query.get("month") else month_of(now, zone)
         return month_span(first, zone)
     except (ValueError, OverflowError) as exc:
-        raise Refused(str(exc)) from exc
+        raise Refused(400, str(exc)) from exc
 
 
 def wanted(monitor: UUID, query: Mapping[str, str], now: datetime) -> Wanted:
@@ -57,5 +54,5 @@ def wanted(monitor: UUID, query: Mapping[str, str], now: datetime) -> Wanted:
 def _one_of(name: str, query: Mapping[str, str], allowed: tuple[str, ...]) -> str:
     found = query.get(name, "")
     if found and found not in allowed:
-        raise Refused(f"unknown {name} {found[:40]!r}; one of {', '.join(allowed)}")
+        raise Refused(400, f"unknown {name} {found[:40]!r}; one of {', '.join(allowed)}")
     return found

@@ -9,19 +9,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.views.decorators.http import require_safe
-from sqlalchemy.exc import SQLAlchemyError
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
 from checks import clock
-from checks.store.engine import StoreProblem, our_trouble
 from monitoring import reports
-from monitoring.api import door
+from monitoring.api.door import Refused, guarded
 from monitoring.exports import rows
-from monitoring.exports.asking import Refused, month, wanted, window
+from monitoring.exports.asking import month, wanted, window
 from monitoring.exports.writing import TYPES, written
 from monitoring.models import Monitor
 from monitoring.publish import store_engine
@@ -43,8 +39,6 @@ _REPORT = (
     ),
 )
 
-View = Callable[..., HttpResponseBase]
-
 
 @dataclass
 class _Running:
@@ -56,47 +50,12 @@ class _Running:
 _running = _Running()
 
 
-def _guarded(view: View) -> View:
-    """The view, its refusals as sentences in JSON."""
-
-    @wraps(view)
-    def answer(request: HttpRequest, **parts: Any) -> HttpResponseBase:
-        try:
-            return view(request, **parts)
-        except door.Refused as exc:
-            return door.refusal(exc.status, str(exc))
-        except Refused as exc:
-            return door.refusal(400, str(exc))
-        except (SQLAlchemyError, StoreProblem) as exc:
-            return _later(f"the measurements can't be read: {our_trouble(exc) or 'try again'}")
-
-    return answer
-
-
-def _later(sentence: str) -> HttpResponse:
-    answer = door.refusal(503, sentence)
-    answer["Retry-After"] = "10"
-    return answer
-
-
-def with_key(view: View) -> View:
-    """The view for programs: whoever shows an API key may read."""
-
-    @wraps(view)
-    def answer(request: HttpRequest, **parts: Any) -> HttpResponseBase:
-        door.check_key(request)
-        return view(request, **parts)
-
-    return _guarded(answer)
-
-
-@require_safe
-@_guarded
+@guarded
 def of_monitor(request: HttpRequest, *, slug: str, what: str, form: str) -> HttpResponseBase:
     """Results, intervals or roll-ups of one monitor."""
     monitor = Monitor.objects.filter(slug=slug).first()
     if monitor is None or form not in TYPES or what not in _SOURCES:
-        raise door.Refused(404, f"there is no such export; {', '.join(_SOURCES)} of a monitor as {' or '.join(TYPES)}")
+        raise Refused(404, f"there is no such export; {', '.join(_SOURCES)} of a monitor as {' or '.join(TYPES)}")
     now = clock.utcnow()
     asked = wanted(monitor.uuid, request.GET.dict(), now)
     columns, pages = _SOURCES[what](asked, now)
@@ -105,12 +64,11 @@ def of_monitor(request: HttpRequest, *, slug: str, what: str, form: str) -> Http
     return _document(form, name, columns, pages, head)
 
 
-@require_safe
-@_guarded
+@guarded
 def of_month(request: HttpRequest, *, form: str) -> HttpResponseBase:
     """The availability report of a month, a row a monitor."""
     if form not in TYPES:
-        raise door.Refused(404, f"a report is there as {' or '.join(TYPES)}")
+        raise Refused(404, f"a report is there as {' or '.join(TYPES)}")
     now, asked = clock.utcnow(), request.GET.dict()
     start, end = window(asked, now) if asked.get("start") else month(asked, now)
     found = reports.report(start, end, now, slugs=request.GET.getlist("monitor"), tags=request.GET.getlist("tag"))
@@ -170,7 +128,7 @@ def _document(
     form: str, name: str, columns: Sequence[str], pages: Iterator[rows.Page], head: Mapping[str, Any]
 ) -> HttpResponseBase:
     if _running.exports >= AT_ONCE:
-        return _later(f"{AT_ONCE} exports are on their way; try again")
+        raise Refused(503, f"{AT_ONCE} exports are on their way; try again")
     pieces = written(form, columns, pages, head)
     # The first rows are read before the answer begins: what goes wrong until then can still be said.
     first = [next(pieces), next(pieces, b"")]

@@ -16,7 +16,8 @@ from checks import clock
 from checks.store.availability import Span
 from checks.store.engine import StoreProblem, our_trouble
 from monitoring import reports
-from monitoring.exports.asking import Refused, window
+from monitoring.api.door import Refused
+from monitoring.exports.asking import window
 from monitoring.models import Monitor, Objective
 from monitoring.objectives import standing
 from monitoring.objectives.standing import ObjectiveProblem, Standing
@@ -115,7 +116,7 @@ def _over(request: HttpRequest) -> list[tuple[str, timedelta]]:
     try:
         return [standing.burn_window(text)] if text else []
     except ValueError as exc:
-        raise Refused(str(exc)) from exc
+        raise Refused(400, str(exc)) from exc
 
 
 def _window(found: Standing) -> str:
@@ -149,7 +150,7 @@ class _Month:
             self.span: Span = month_span(self.first, self.zone)
             self.before, self.after = last_month(self.first), next_month(self.first)
         except (ValueError, OverflowError) as exc:
-            raise Refused(str(exc)) from exc
+            raise Refused(400, str(exc)) from exc
         self.has_after = self.after <= running
         self.zone_name = zone_name(self.zone)
         self.text = f"{self.first:%Y-%m}"

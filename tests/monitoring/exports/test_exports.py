@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -11,15 +12,20 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.handlers.asgi import ASGIHandler
 from django.test import AsyncClient
 
 from checks.clock import utcnow
+from checks.environment import measurements_url
+from checks.heartbeats.receiver import PingReceiver
 from checks.status import Status
 from checks.store import rollup
 from checks.store.schema import dirty_period
+from monitoring import front, ping_keys
 from monitoring.exports import rows, views
 from monitoring.models import ApiKey
 from monitoring.models.access import digest_of
+from monitoring.static_files import StaticFiles
 from tests.monitoring.past import put_incident, put_results, put_transitions
 
 pytestmark = pytest.mark.django_db
@@ -211,6 +217,45 @@ def test_more_than_a_few_exports_at_once_wait(published_to_sqlite, make_monitor,
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
     assert running.exports == 0
     assert get("/api/v1/monitors/shop/results.csv")[0].status_code == 200
+
+
+def test_readers_that_hang_keep_nobody_out_for_ever(published_to_sqlite, make_monitor, key, monkeypatch):
+    make_monitor(name="Shop")
+    running = views._Running()
+    monkeypatch.setattr(views, "_running", running)
+    monkeypatch.setattr(front, "TAKEN_WITHIN", 0.3)
+    answering = front.Front(ASGIHandler(), PingReceiver(measurements_url(), ping_keys.make), StaticFiles())
+    address = "/api/v1/monitors/shop/results.csv"
+    begun = asyncio.Semaphore(0)
+    headers = [(name.lower().encode(), value.encode()) for name, value in {"Host": "testserver", **KEY}.items()]
+    scope = {"type": "http", "method": "GET", "path": address, "query_string": b"", "headers": headers}
+
+    async def hang() -> None:
+        asked = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> Any:
+            return asked.pop() if asked else await asyncio.get_running_loop().create_future()
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                begun.release()
+                await asyncio.get_running_loop().create_future()
+
+        await answering(scope, receive, send)
+
+    async def begin_many_and_ask_before_and_after():
+        hanging = [asyncio.create_task(hang()) for _ in range(views.AT_ONCE)]
+        for _ in hanging:
+            await asyncio.wait_for(begun.acquire(), 10)
+        before = await AsyncClient().get(address, headers=KEY)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*hanging)
+        return before, await AsyncClient().get(address, headers=KEY)
+
+    before, after = async_to_sync(begin_many_and_ask_before_and_after)()
+
+    assert (before.status_code, after.status_code) == (503, 200)
+    assert running.exports == 0
 
 
 def test_a_page_is_read_when_the_one_before_was_sent(published_to_sqlite):
