@@ -3,10 +3,14 @@
 A period is computed anew and replaced, never added to: a step that was killed is only repeated. An hour is rolled up
 from its results, a minute after it has any, then every minute, and for good when it is over; with it then its minutes,
 where results are dense and minutes are kept; a day from its hours.
+
+A row that none of us could have written is left out and named: a period that can't be computed would hold up retention.
 """
 
 from __future__ import annotations
 
+import logging
+import struct
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +21,7 @@ import sqlalchemy as sa
 
 from checks import clock
 from checks.clock import to_micros
+from checks.histogram import Histogram
 from checks.store.bulk import insert, mark_dirty
 from checks.store.engine import reading
 from checks.store.periods import DAY, DENSE, HOUR, LENGTH, MINUTE, first_ready, is_over, next_ready, start_of
@@ -24,9 +29,14 @@ from checks.store.schema import dirty_period, rollup, target
 from checks.store.tally import COUNTS, TOTAL, Tally
 from checks.store.window import results, rolled
 
+logger = logging.getLogger(__name__)
+
 STEP = 0.04  # seconds after which a step begins no other period
 PAUSE = 0.002  # seconds: SQLite's waiting writers get the lock only where it is free for a while
 _PERIODS = 100  # looked at in one step
+
+_SPOILED = (ValueError, TypeError, KeyError, struct.error)  # what counting a row raises that is none of ours
+_LONGEST = 86_400_000_000_000  # nanoseconds: a day, longer than any probe may take
 
 # Column, and the type of its array on PostgreSQL.
 _ROLLUP = (
@@ -110,9 +120,14 @@ class _Step:
             return
         over, end = is_over(HOUR, period.start, self._now), period.start + LENGTH[HOUR]
         found = results(conn, period.target_id, (period.start, end), phases=True)
-        total = Tally()
-        total.add_results([row[1:] for row in found])
-        self._replace(key, total)
+        try:
+            self._replace(key, _sum(found))
+        except _SPOILED:
+            sound = [row for row in found if _is_sound(row)]
+            if over:
+                _name(period, len(found) - len(sound), "results")
+            found = sound
+            self._replace(key, _sum(found))
         if not over:
             work = self._running + len(found)
             self._waiting.append({**key, "until": next_ready(HOUR, period.start, self._now, work)})
@@ -121,8 +136,7 @@ class _Step:
         self._hours.append({"of": period.target_id, "first": period.start, "end": end})
         if (period.interval_seconds or DENSE + 1) <= DENSE:
             for minute, rows in groupby(found, key=_minute):
-                of_it = Tally()
-                of_it.add_results([row[1:3] for row in rows])
+                of_it = _sum([row[:3] for row in rows])
                 self._rows += _rows(period.target_id, MINUTE, minute, of_it)
         day = start_of(DAY, period.start)
         ready_at = first_ready(DAY, day, self._now)
@@ -133,19 +147,24 @@ class _Step:
         if _has_dirty_hours(conn, period):
             self._waiting.append({**key, "until": next_ready(HOUR, self._now, self._now)})
             return
-        total, span = Tally(), (period.start, period.start + LENGTH[DAY])
-        for phases in rolled(conn, period.target_id, HOUR, [span], phases=True).values():
-            for row in phases.values():
-                total.add_rolled(row.phase, row.histogram, row[3:])
-        self._replace(key, total)
+        span = (period.start, period.start + LENGTH[DAY])
+        found = [
+            row for hour in rolled(conn, period.target_id, HOUR, [span], phases=True).values() for row in hour.values()
+        ]
+        try:
+            self._replace(key, _sum_of_rolled(found))
+        except _SPOILED:
+            sound = [row for row in found if _is_readable(row.histogram)]
+            _name(period, len(found) - len(sound), "figures of hours")
+            self._replace(key, _sum_of_rolled(sound))
         if is_over(DAY, period.start, self._now):
             self._over.append(key)
         else:
             self._waiting.append({**key, "until": next_ready(DAY, period.start, self._now)})
 
     def _replace(self, key: dict[str, Any], total: Tally) -> None:
-        self._keys.append(key)
         self._rows += _rows(key["of"], key["resolution_of"], to_micros(key["start_of"]), total)
+        self._keys.append(key)
 
     def write(self, conn: sa.Connection) -> None:
         """Replace what was computed."""
@@ -177,6 +196,44 @@ _MINUTES_OF_AN_HOUR = rollup.delete().where(
     rollup.c.start >= sa.bindparam("first"),
     rollup.c.start < sa.bindparam("end"),
 )
+
+
+def _sum(found: Sequence[Any]) -> Tally:
+    total = Tally()
+    total.add_results([row[1:] for row in found])
+    return total
+
+
+def _sum_of_rolled(found: Sequence[sa.Row[Any]]) -> Tally:
+    total = Tally()
+    for row in found:
+        total.add_rolled(row.phase, row.histogram, row[3:])
+    return total
+
+
+def _is_sound(row: Sequence[Any]) -> bool:
+    _, outcome, *times = row
+    return outcome in COUNTS and all(ns is None or (isinstance(ns, int) and 0 <= ns <= _LONGEST) for ns in times)
+
+
+def _is_readable(data: bytes) -> bool:
+    try:
+        histogram = Histogram.from_bytes(data)
+    except _SPOILED:
+        return False
+    return histogram.sum_ns <= histogram.count * _LONGEST
+
+
+def _name(period: sa.Row[Any], number: int, what: str) -> None:
+    logger.error(
+        "The %s of target %d that began %s left out %d %s that can't be counted: somebody wrote into the store by hand.",
+        period.resolution,
+        period.target_id,
+        period.start.isoformat(),
+        number,
+        what,
+        extra={"action": "rollup_spoiled", "target_id": period.target_id, "left_out": number},
+    )
 
 
 def _rows(target_id: int, resolution: str, start: int, found: Tally) -> list[tuple[Any, ...]]:

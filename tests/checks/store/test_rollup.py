@@ -12,7 +12,7 @@ from checks.store import rollup as rollups
 from checks.store.engine import reading
 from checks.store.periods import DAY, HOUR, MINUTE, SETTLED, next_ready
 from checks.store.rollup import roll_up
-from checks.store.schema import dirty_period, rollup, target
+from checks.store.schema import dirty_period, result, rollup, target
 from checks.store.writer import record
 from tests.checks.store.acts import claim_due, one, publish_one, rows, run_probe
 from tests.factories import NOON, at, make_finished
@@ -311,3 +311,39 @@ def test_an_hour_without_results_leaves_no_row(store):
     roll_all(store, DAY_OVER)
 
     assert (rows(store, rollup), rows(store, dirty_period)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "spoiled", [{"latency_ns": -5}, {"latency_ns": 2**63 - 1}, {"connect_ns": -5}, {"outcome": "sad"}]
+)
+def test_a_result_that_was_spoiled_by_hand_is_left_out_and_named_once(store, caplog, spoiled):
+    publish_one(store)
+    probe_every(store, 10, latencies=[40, 80, 90, 120])
+    with store.begin() as conn:
+        conn.execute(result.update().where(result.c.latency_ns.in_([80 * MS, 90 * MS])).values(**spoiled))
+
+    roll_all(store, at(200))
+    roll_all(store, OVER)
+    roll_all(store, DAY_OVER)
+
+    total = rolled(store, HOUR)["total"]
+    assert (total.complete, Histogram.from_bytes(total.histogram)) == (2, histogram_of(40, 120))
+    assert rolled(store, DAY)["total"].complete == 2
+    assert rows(store, dirty_period) == []  # which retention would wait for
+    (said,) = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
+    assert "left out 2 results that can't be counted" in said
+
+
+def test_figures_of_an_hour_that_were_spoiled_by_hand_are_left_out_of_their_day(store, caplog):
+    publish_one(store)
+    probe_every(store, 10, latencies=[40])
+    probe_every(store, 10, latencies=[80], first=3700)
+    roll_all(store, OVER + timedelta(hours=1))
+    with store.begin() as conn:
+        conn.execute(rollup.update().where(rollup.c.start == BEGUN, rollup.c.phase == "total").values(histogram=b"?"))
+
+    roll_all(store, DAY_OVER)
+
+    assert Histogram.from_bytes(rolled(store, DAY)["total"].histogram) == histogram_of(80)
+    assert rows(store, dirty_period) == []
+    assert "left out 1 figures of hours" in caplog.text
