@@ -32,6 +32,9 @@ LARGEST_BATCH = 500
 PAUSE = 0.002  # seconds between a COMMIT and our next BEGIN: SQLite's busy handler is not fair
 RETRY_AFTER = (0.2, 0.5, 1.0, 2.0)  # seconds; the last one for all that follow
 REPORT_EVERY = 10.0  # seconds between two reports of the same trouble
+SLOW = 1.0  # seconds for a batch of at most 500 results, of which a store in health needs some milliseconds
+SLOW_IN_A_ROW = 3  # batches: one may have met a lock, or a disk that was busy for a moment
+_NO_WRITE, _SLOW = "no_write", "slow_store"
 _SIGN_DUE = sight.SIGN_EVERY - EVERY
 _POISON = (exc.DataError, exc.IntegrityError)
 
@@ -70,6 +73,7 @@ class Recorder:
         self._signs = sight.Signs(process=worker, role=sight.WORKER, location=location)
         self._signed_at = float("-inf")
         self._shut_since: float | None = None
+        self._slow = 0  # batches in a row that took too long
         self._troubles: dict[str, str] = {}  # to be reported with the next batch
         self._reported: dict[str, float] = {}
 
@@ -166,7 +170,7 @@ class Recorder:
 
     def _write_now(self, batch: Sequence[Finished], troubles: dict[str, str]) -> Recorded:
         """One transaction, on the lane's thread: results, sign of life, troubles."""
-        now = clock.utcnow()
+        now, begun = clock.utcnow(), clock.monotonic()
         with self._engine.begin() as conn:
             outcome = writer.record(conn, batch, now)
             # While the store is shut the sign is what tells that it is open again.
@@ -183,7 +187,14 @@ class Recorder:
                 report_trouble(conn, what, message, now)
         if signing:
             self._signed_at = clock.monotonic()
+        self._judge_pace(clock.monotonic() - begun)
         return outcome
+
+    def _judge_pace(self, took: float) -> None:
+        self._slow = self._slow + 1 if took > SLOW else 0
+        if self._slow >= SLOW_IN_A_ROW:
+            message = f"the store is slow: a worker of {self._location} needs {took:.1f} s to write what it found"
+            self._report(f"{_SLOW}:{self._location}", message)
 
     def _tell(self, outcome: Recorded) -> None:
         if outcome.refused:
@@ -214,7 +225,7 @@ class Recorder:
             # Not the first failure, which may have been a deadlock or a lock. Said in the store itself by the first
             # write that works.
             message = f"a worker of {self._location} could not write to the store: {our_trouble(problem) or problem}"
-            self._troubles.setdefault(f"no_write:{self._location}"[:64], one_line(message)[:500])
+            self._troubles.setdefault(f"{_NO_WRITE}:{self._location}"[:64], one_line(message)[:500])
             return
         self._shut_since = clock.monotonic()
         self.writable.clear()
@@ -251,7 +262,7 @@ class Recorder:
 
 def troubles_of_workers(what: str) -> bool:
     """Whether a worker reports this trouble again and again while it lasts, so that silence means it is over."""
-    return what.partition(":")[0] in {*OURS, "no_write"}
+    return what.partition(":")[0] in {*OURS, _NO_WRITE, _SLOW}
 
 
 def stale_before(now: datetime) -> datetime:

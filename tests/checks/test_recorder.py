@@ -147,6 +147,30 @@ def test_a_locked_store_stops_the_claims_until_it_is_open_again(
     }
 
 
+def test_a_store_that_stays_slow_is_a_trouble_of_ours(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "SLOW", 0.2)
+    recorded: list[Finished] = []
+    claimed = claim_all(store, 3)
+
+    async def main() -> None:
+        async with recording(store, recorded) as recorder:
+            for number, each in enumerate(claimed, 1):
+                assert troubles(store) == {}
+                with store.begin() as conn:
+                    if store.dialect.name == "postgresql":
+                        conn.exec_driver_sql("LOCK TABLE target IN ACCESS EXCLUSIVE MODE")
+                    recorder.add(make_finished(each))
+                    await asyncio.sleep(0.6)
+                    assert len(recorded) < number
+                await until(lambda number=number: len(recorded) == number)
+            await until(lambda: troubles(store))
+
+    run(main)
+    assert list(troubles(store)) == ["slow_store:local"]
+    assert "the store is slow: a worker of local needs 0." in troubles(store)["slow_store:local"]
+    assert recorder_module.troubles_of_workers("slow_store:local")  # silence means that it is over
+
+
 def test_a_lock_that_passes_by_itself_is_nobodys_trouble(
     sqlite_store: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
