@@ -37,38 +37,47 @@ class _Move:
     evidence: dict[str, Any]
 
 
+@dataclass(slots=True)
+class _Row:
+    """A row of a ping, and of those that are counted on it."""
+
+    ping: Ping
+    monitor: UUID
+    report: Report
+    count: int = 1
+    last_at: datetime | None = None
+
+
 class _Batch:
     """What the pings of one transaction come to, before anything of it is written."""
 
     def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[_Row] = []
         self.moves: list[_Move] = []  # in the order in which they happened
-        self._latest: dict[tuple[UUID, str], dict[str, Any]] = {}  # of `rows`, by monitor and action
-        self._counted: dict[tuple[UUID, str], dict[str, Any]] = {}  # what is counted on rows of before
+        self._latest: dict[tuple[int, Action], _Row] = {}  # of `rows`, by target and action
+        self._counted: dict[tuple[int, Action], _Row] = {}  # what is counted on rows of before
 
     def keep(self, job: Job, ping: Ping, report: Report, *, changed: bool) -> None:
         """Store a ping, or count it on the row of the last of its sort where they come too fast and say nothing new."""
-        key = (job.monitor, report.action.value)
+        key = (job.target_id, report.action)
         stored = _spend(job, ping.received_at) or changed or not _is_repetition(ping, report)
         known = None if stored else self._latest.get(key) or self._counted.get(key)
         if known is not None:
-            known["count"], known["last_at"] = known["count"] + 1, ping.received_at
-            return
-        row = _row(ping, job.monitor, report)
-        if stored:
+            known.count, known.last_at = known.count + 1, ping.received_at
+        elif stored:
+            row = self._latest[key] = _Row(ping, job.monitor, report)
             self.rows.append(row)
-            self._latest[key] = row
         else:
-            self._counted[key] = {**row, "last_at": ping.received_at}
+            self._counted[key] = _Row(ping, job.monitor, report, last_at=ping.received_at)
 
     def write(self, conn: sa.Connection) -> None:
         """Write the rows, and the counts; what finds no row to be counted on becomes one."""
         c = schema.ping.c
-        for (monitor, action), row in sorted(self._counted.items()):
-            latest = sa.select(c.id).where(c.monitor == monitor, c.action == action)
+        for _, row in sorted(self._counted.items(), key=lambda each: each[0]):
+            latest = sa.select(c.id).where(c.monitor == row.monitor, c.action == row.report.action.value)
             latest = latest.order_by(c.received_at.desc(), c.id.desc()).limit(1)
             more = schema.ping.update().where(c.id == latest.scalar_subquery())
-            if conn.execute(more.values(count=c.count + row["count"], last_at=row["last_at"])).rowcount == 0:
+            if conn.execute(more.values(count=c.count + row.count, last_at=row.last_at)).rowcount == 0:
                 self.rows.append(row)
         if self.rows:
             bulk.insert(conn, "ping", _PING, [_values(row) for row in self.rows])
@@ -103,36 +112,36 @@ def hear_all(conn: sa.Connection, pings: Sequence[Ping], now: datetime) -> tuple
 def _hear_batch(conn: sa.Connection, pings: Sequence[Ping], now: datetime) -> tuple[list[Verdict], list[Job], _Batch]:
     """What the pings come to, the targets of their jobs locked."""
     jobs, refused = _jobs_of(conn, {ping.address for ping in pings}, now)
-    verdicts = [_verdict(jobs.get(ping.address), refused.get(ping.address), ping) for ping in pings]
+    heard_by = [jobs.get(ping.address) for ping in pings]
+    verdicts = [_verdict(job, refused, ping) for ping, job in zip(pings, heard_by, strict=True)]
     batch = _Batch()
-    ordered = sorted(zip(pings, verdicts, strict=True), key=lambda each: each[0].received_at)
-    for ping, verdict in ordered:
-        if verdict is not Verdict.STORED:
+    ordered = sorted(zip(pings, heard_by, verdicts, strict=True), key=lambda each: each[0].received_at)
+    for ping, job, verdict in ordered:
+        if job is None or verdict is not Verdict.STORED:
             continue
-        job = jobs[ping.address]
         vote = job.heard.state.vote
         report = _hear(conn, job, ping, batch.rows)
         changed = job.heard.state.vote is not vote
         if changed:
             batch.moves.append(_Move(job, job.heard, _evidence(job, ping, report)))
         batch.keep(job, ping, report, changed=changed)
-    return verdicts, list({job.monitor: job for job in jobs.values()}.values()), batch
+    return verdicts, list({job.target_id: job for job in jobs.values()}.values()), batch
 
 
 def _jobs_of(
     conn: sa.Connection, addresses: set[Address], now: datetime
-) -> tuple[dict[Address, Job], dict[Address, Verdict]]:
+) -> tuple[Mapping[Address, Job], Mapping[Address, Verdict]]:
     """The job of each address, or why there is none. Two addresses of one monitor have one job."""
     codes = [address for address in addresses if isinstance(address, UUID)]
     found = find(conn, addresses.difference(codes), now)
     wanted = {monitor for monitor in found.values() if isinstance(monitor, UUID)}
     if codes and wanted:
         lock_jobs(conn, codes, wanted)
-    jobs = dict[Address, Job](jobs_of_codes(conn, codes, now).items())
-    strangers = set(codes) - jobs.keys()
-    if not found and not strangers:
-        return jobs, {}
-    found |= find(conn, strangers, now)
+    by_code = jobs_of_codes(conn, codes, now)
+    if not found and len(by_code) == len(codes):
+        return by_code, {}
+    jobs = dict[Address, Job](by_code.items())
+    found |= find(conn, set(codes) - by_code.keys(), now)
     # Those too that were published just now, between two statements.
     wanted = {monitor for monitor in found.values() if isinstance(monitor, UUID)}
     by_monitor = {job.monitor: job for job in jobs.values()}
@@ -148,9 +157,9 @@ def _jobs_of(
     return jobs, refused
 
 
-def _verdict(job: Job | None, refused: Verdict | None, ping: Ping) -> Verdict:
+def _verdict(job: Job | None, refused: Mapping[Address, Verdict], ping: Ping) -> Verdict:
     if job is None:
-        return refused or Verdict.UNKNOWN
+        return refused.get(ping.address, Verdict.UNKNOWN)
     if job.spec is not None and job.spec.post_only and ping.method in ("GET", "HEAD"):
         return Verdict.BY_POST_ONLY
     return Verdict.STORED
@@ -174,7 +183,7 @@ def _write(conn: sa.Connection, jobs: Sequence[Job], batch: _Batch, now: datetim
     return written + (writer.settle(conn, evidence, now, cause=Cause.PING) if evidence else [])
 
 
-def _hear(conn: sa.Connection, job: Job, ping: Ping, rows: Sequence[dict[str, Any]]) -> Report:
+def _hear(conn: sa.Connection, job: Job, ping: Ping, rows: Sequence[_Row]) -> Report:
     """Take one ping in; what it turned out to be."""
     if job.spec is not None and job.active:
         job.heard, report = hear(job.heard, ping, job.spec, partial(_median, conn, job.monitor, rows))
@@ -184,21 +193,22 @@ def _hear(conn: sa.Connection, job: Job, ping: Ping, rows: Sequence[dict[str, An
     return Report(action=ping.action)
 
 
-def _median(conn: sa.Connection, monitor: UUID, rows: Iterable[dict[str, Any]], name: str, count: int) -> float | None:
+def _median(conn: sa.Connection, monitor: UUID, rows: Iterable[_Row], name: str, count: int) -> float | None:
     """The median of a number in the last `count` pings that brought it; None where there were fewer."""
     c = schema.ping.c
     brings = c.duration_ns.is_not(None) if name == "duration" else c.numbers.is_not(None)
     earlier = sa.select(c.numbers, c.duration_ns).where(c.monitor == monitor, brings)
-    found = conn.execute(earlier.order_by(c.received_at.desc(), c.id.desc()).limit(4 * count)).mappings()
-    mine = [row for row in rows if row["monitor"] == monitor]
-    values = [value for row in (*reversed(mine), *found) if (value := _number(row, name)) is not None]
+    found = conn.execute(earlier.order_by(c.received_at.desc(), c.id.desc()).limit(4 * count))
+    brought = [(row.ping.numbers, row.report.duration_ns) for row in rows if row.monitor == monitor][::-1]
+    brought += [(row.numbers or {}, row.duration_ns) for row in found]
+    values = [value for numbers, took in brought if (value := _number(numbers, took, name)) is not None]
     return median(values[:count]) if len(values) >= count else None
 
 
-def _number(row: Mapping[Any, Any], name: str) -> float | None:
+def _number(numbers: Mapping[str, float], duration_ns: int | None, name: str) -> float | None:
     if name == "duration":
-        return None if row["duration_ns"] is None else row["duration_ns"] / 1e9
-    value = (row["numbers"] or {}).get(name)
+        return None if duration_ns is None else duration_ns / 1e9
+    value = numbers.get(name)
     return None if value is None else float(value)
 
 
@@ -234,26 +244,6 @@ def _evidence(job: Job, ping: Ping, report: Report) -> dict[str, Any]:
     }
 
 
-def _row(ping: Ping, monitor: UUID, report: Report) -> dict[str, Any]:
-    return {
-        "monitor": monitor,
-        "received_at": ping.received_at,
-        "sent_at": ping.sent_at,
-        "action": report.action.value,
-        "exit_code": ping.exit_code,
-        "run": ping.run,
-        "duration_ns": report.duration_ns,
-        "method": ping.method,
-        "source": ping.source,
-        "user_agent": ping.user_agent,
-        "body": ping.body,
-        "body_size": ping.body_size,
-        "numbers": dict(ping.numbers) or None,
-        "count": 1,
-        "last_at": None,
-    }
-
-
 # The columns of a row, with their types on PostgreSQL.
 _PING = (
     ("monitor", "uuid"),
@@ -274,22 +264,23 @@ _PING = (
 )
 
 
-def _values(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _values(row: _Row) -> tuple[Any, ...]:
     """A row in the form of the schema."""
+    ping, report = row.ping, row.report
     return (
-        row["monitor"].hex,
-        to_micros(row["received_at"]),
-        None if row["sent_at"] is None else to_micros(row["sent_at"]),
-        row["action"],
-        row["exit_code"],
-        None if row["run"] is None else row["run"].hex,
-        row["duration_ns"],
-        row["method"],
-        row["source"],
-        row["user_agent"],
-        row["body"],
-        row["body_size"],
-        None if row["numbers"] is None else json.dumps(row["numbers"]),
-        row["count"],
-        None if row["last_at"] is None else to_micros(row["last_at"]),
+        row.monitor.hex,
+        to_micros(ping.received_at),
+        None if ping.sent_at is None else to_micros(ping.sent_at),
+        report.action.value,
+        ping.exit_code,
+        None if ping.run is None else ping.run.hex,
+        report.duration_ns,
+        ping.method,
+        ping.source,
+        ping.user_agent,
+        ping.body,
+        ping.body_size,
+        json.dumps(dict(ping.numbers)) if ping.numbers else None,
+        row.count,
+        None if row.last_at is None else to_micros(row.last_at),
     )

@@ -16,7 +16,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from checks.clock import from_micros, to_micros
-from checks.heartbeats.runs import Heard
+from checks.heartbeats.runs import Address, Heard
 from checks.probes import parse_spec
 from checks.probes.heartbeat import HeartbeatSpec
 from checks.result import Failure
@@ -89,7 +89,7 @@ _Known = dict[
 ]  # by target: what was written of it, and as what
 
 
-def jobs_of_codes(conn: sa.Connection, codes: Collection[UUID], now: datetime) -> dict[UUID, Job]:
+def jobs_of_codes(conn: sa.Connection, codes: Collection[UUID], now: datetime) -> dict[Address, Job]:
     """The job of each code that is heard, its target locked; codes that were not used for a minute are marked as used."""
     rows = _rows(conn, "ping_code.code, ping_code.last_used_at, ", _BY_CODE, codes, to_micros(now))
     due = to_micros(now - _USED_EVERY)

@@ -137,6 +137,10 @@ class HeartbeatSpec(MonitorSpec):
 
     def policy(self) -> Policy:
         """One ping, or one missed, decides."""
+        return self._decided_by
+
+    @cached_property
+    def _decided_by(self) -> Policy:  # asked for at every ping
         return Policy(failures=1, successes=1, interval=self.schedule.every or DAY, quorum=1)
 
     @cached_property
