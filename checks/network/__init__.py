@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from checks.network import datagrams
-from checks.network.attempts import connect, first_to_stand, has_route, shown
+from checks.network.attempts import first_to_stand, has_route, shown
 from checks.network.connection import Connection
 from checks.network.datagrams import Fits, Heard
-from checks.network.dialling import Addresses, Later, establish, own_addresses
+from checks.network.dialling import Addresses, Later, as_written, establish, own_addresses
 from checks.network.guard import Guard, literal
 from checks.network.names import Names
 from checks.network.proxying import Link, blamed_on, open_tunnel
@@ -84,7 +84,9 @@ async def dial(
     Raises ProbeFailure for what has a name and OSError for the rest. Whoever gets the connection aborts it.
     """
     if route.proxy is None:
-        addresses, later = await _addresses(context, host, route)
+        addresses, later = as_written(context, host, route.family), None
+        if not addresses:
+            addresses, later = await _addresses(context, host, route)
         try:
             return await establish(context, (host, port), addresses, make, tls, later=later)
         except OSError:
@@ -159,7 +161,7 @@ async def _through(
     async def attempt(goal: str) -> tuple[C, str, int]:
         with blamed_on(proxy):
             opened = await first_to_stand(
-                proxies, lambda address: connect(context.resources.streams, address, proxy.port, make), Connection.abort
+                proxies, lambda address: context.resources.streams.connect(address, proxy.port, make), Connection.abort
             )
         try:
             link = Link(opened)
@@ -178,8 +180,9 @@ async def _through(
 
 async def _addresses(context: ProbeContext, host: str, route: Route) -> tuple[Addresses, Later | None]:
     """The addresses of a host that may be dialled, at least one, and those that may come late. Raises ProbeFailure."""
-    if literal(host):
-        return await own_addresses(context, host, route.family), None
+    written = as_written(context, host, route.family)
+    if written:
+        return written, None
     later: Later | None = None
     if route.resolver is None:
         addresses = await own_addresses(context, host, route.family)

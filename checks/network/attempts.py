@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from checks.network.connection import Connection
-from checks.network.streams import Streams
 from checks.probe import ProbeFailure, from_os_error
 from checks.result import OURS, Reason
 
@@ -18,19 +16,11 @@ HEAD_START = 0.25  # seconds that an address has before the next is tried beside
 MAX_ADDRESSES = 10  # of a name that are tried
 
 T = TypeVar("T")
-C = TypeVar("C", bound=Connection)
 
 
 def shown(address: str, port: int) -> str:
     """An address and its port as people read them."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-async def connect(streams: Streams, address: str, port: int, make: Callable[[], C]) -> C:
-    """A connection of the sort that `make` makes. Raises OSError."""
-    connection = await streams.connect(address, port, make)
-    connection.peer = shown(address, port)
-    return connection
 
 
 def has_route(address: str) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from checks.network.attempts import connect, first_to_stand
+from checks.network.attempts import first_to_stand
 from checks.network.connection import Connection
 from checks.network.guard import Guard, literal
 from checks.network.securing import Tls, secure
@@ -36,6 +36,8 @@ async def by_machine(context: ProbeContext, host: str) -> Addresses:
 def allowed(context: ProbeContext, host: str, addresses: Addresses) -> Addresses:
     """Those of the addresses of a host that may be dialled. Raises ProbeFailure where there are none."""
     guard: Guard = context.resources.guard
+    if len(addresses) == 1 and guard.refusal(addresses[0]) is None:  # nearly always
+        return addresses
     refused = {address: why for address in addresses if (why := guard.refusal(address)) is not None}
     if not refused:
         return addresses
@@ -58,12 +60,21 @@ def of_family(host: str, addresses: Addresses, family: int) -> Addresses:
     return kept
 
 
+def as_written(context: ProbeContext, host: str, family: int = 0) -> Addresses:
+    """The address that a host is written as, where it is one and may be dialled; else nothing. Raises ProbeFailure."""
+    written = literal(host)
+    if not written:
+        return ()
+    context.stopwatch.phase = "connect"
+    return allowed(context, host, of_family(host, (written,), family) if family else (written,))
+
+
 async def own_addresses(context: ProbeContext, host: str, family: int = 0) -> Addresses:
     """The addresses of a host that may be dialled, as it is written or by this machine's resolver. Raises ProbeFailure."""
-    written = literal(host)
-    if written:
-        context.stopwatch.phase = "connect"
-    addresses: Addresses = (written,) if written else await by_machine(context, host)
+    addresses = as_written(context, host, family)
+    if addresses:
+        return addresses
+    addresses = await by_machine(context, host)
     return allowed(context, host, of_family(host, addresses, family) if family else addresses)
 
 
@@ -90,11 +101,11 @@ async def establish(
         return connection
 
     if alone:
-        connection = await connect(streams, addresses[0], port, prepare)
+        connection = await streams.connect(addresses[0], port, prepare)
         context.stopwatch.leave_out(connection.asked_ns)
     else:
         connection = await first_to_stand(
-            addresses, lambda address: connect(streams, address, port, prepare), Connection.abort, later
+            addresses, lambda address: streams.connect(address, port, prepare), Connection.abort, later
         )
     try:
         context.stopwatch.mark("connect", "first_byte" if tls is None else "tls", connection.made_ns)

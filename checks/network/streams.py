@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from checks import clock
+from checks.network.attempts import shown
 from checks.network.connection import Connection
 from checks.network.stamps import ROOM, ask_for_stamps, stamp_of
 
@@ -54,6 +55,7 @@ class Streams:
         except BaseException:
             connection.abort()
             raise
+        connection.peer = shown(address, port)
         return connection
 
     def close(self) -> None:
