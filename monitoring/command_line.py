@@ -29,6 +29,7 @@ def _set_environment(argv: Sequence[str]) -> None:
         known, _ = parser.parse_known_args(argv[2:])
     except (Exception, SystemExit):  # noqa: BLE001 - the command's own parser says what is wrong, with its usage
         return
+    os.environ["STILLUP_PORT"] = str(known.port)
     if known.data_dir:
         os.environ["STILLUP_DATA_DIR"] = str(Path(known.data_dir).absolute())
     if not os.environ.get("STILLUP_BASE_URL") and "STILLUP_BASE_URL_FILE" not in os.environ:

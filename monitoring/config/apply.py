@@ -14,6 +14,7 @@ from checks import clock
 from checks.document import MAX_BYTES, DocumentProblems
 from checks.spec import MonitorSpec
 from monitoring import publish
+from monitoring.address import PORT
 from monitoring.channels import set_url
 from monitoring.config.document import Configuration, read_configuration
 from monitoring.config.plan import Action, Plan, make_plan
@@ -55,9 +56,9 @@ def plan_file(path: Path, *, prune: bool = False, adopt: bool = False, text: byt
 
 
 def _plan(path: Path, text: bytes, *, prune: bool, adopt: bool) -> tuple[Plan, Configuration]:
-    now = present()
+    now, env = present(), {"STILLUP_PORT": str(PORT), **os.environ}  # `up` says another where it listens elsewhere
     try:
-        configuration = read_configuration(text, env=os.environ, foreign=foreign(now), adopt=adopt)
+        configuration = read_configuration(text, env=env, foreign=foreign(now), adopt=adopt)
     except DocumentProblems as exc:
         raise Refused("\n".join(f"{path}:{problem}" for problem in exc.problems)) from exc
     remembered = ConfigurationFile.objects.first()

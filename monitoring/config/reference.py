@@ -216,6 +216,8 @@ _ENVIRONMENT = {
     "STILLUP_DATA_KEY": "Encrypts secrets in the databases; several, separated by commas, allow rotation: the first "
     "encrypts, all decrypt. By default made once, as `data.key` in the data directory.",
     "STILLUP_BASE_URL": "The address at which people find Stillup: stands in messages. By default that of the server.",
+    "STILLUP_PORT": "Set by `up`: the port it listens on, for `${STILLUP_PORT}` in a configuration file. 8000 for `plan` and "
+    "`apply` by hand, unless it is set.",
     "STILLUP_ALLOWED_HOSTS": "Names that requests may be addressed to, separated by commas. By default that of the base "
     "URL, and this machine's.",
     "STILLUP_ADMIN_USER": "A user that is made at the first start, with STILLUP_ADMIN_PASSWORD. Without them `up` makes "

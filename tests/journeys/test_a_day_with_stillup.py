@@ -33,9 +33,7 @@ def fresh_database(database: str) -> str:
 def first_start(tmp_path: Path, fresh_database: str) -> Iterator[tuple[subprocess.Popen[str], Stack]]:
     """`manage.py up --config config.example.yaml` on nothing at all, as `make run` starts it, on a free port."""
     port = free_port()
-    config = tmp_path / "config.yaml"
-    example = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
-    config.write_text(example.replace("127.0.0.1:8000", f"127.0.0.1:{port}"), encoding="utf-8")
+    config = ROOT / "config.example.yaml"
     env = environment(tmp_path / "data", fresh_database)
     del env["STILLUP_ADMIN_USER"], env["STILLUP_ADMIN_PASSWORD"]
     command = [sys.executable, "manage.py", "up", "--config", str(config), "--port", str(port)]
