@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +17,7 @@ from checks.heartbeats.hearing import hear_all
 from checks.heartbeats.runs import Action, Ping, Verdict
 from checks.heartbeats.sweep import overdue, sweep
 from checks.sight import EVERYWHERE, WEB, Blind, Signs, add_blind
+from checks.store.engine import open_engine
 from checks.store.schema import sign_of_life, target
 from tests.checks.heartbeats.asking import job, status, transitions
 from tests.checks.workers import monitor_of, publish
@@ -321,3 +326,31 @@ def test_what_is_degraded_for_another_reason_stays_so_when_it_is_late_and_starts
     assert job(sqlite_store).judge_at == at(70)
     ping(sqlite_store, at(67), Action.START)
     assert (status(sqlite_store), job(sqlite_store).last_failure["reason"]) == ("degraded", "expectation")
+
+
+@pytest.mark.parametrize("rounds", [30, pytest.param(1000, marks=pytest.mark.long)])
+def test_two_that_judge_silence_while_its_ping_arrives_leave_one_history(
+    store: sa.Engine, store_url: str, rounds: int
+) -> None:
+    publish_job(store)
+    ping(store, at(0))
+    live(store, at(100 * (rounds + 1)))
+    engines = [open_engine(store_url) for _ in range(3)]
+    start = threading.Barrier(3)
+
+    def together(work: Callable[[sa.Engine, datetime], object], engine: sa.Engine, now: datetime) -> None:
+        start.wait()
+        work(engine, now)
+
+    for number in range(1, rounds + 1):
+        now = at(100 * number)  # the deadline was 30 s ago
+        with ThreadPoolExecutor(3) as pool:
+            works = [judge, judge, ping]
+            list(pool.map(together, works, engines, [now] * 3))
+        # Whoever came first: the ping is later than the deadline that was missed.
+        assert status(store) == "up"
+    for engine in engines:
+        engine.dispose()
+    told = transitions(store)
+    assert [each.seq for each in told] == list(range(1, len(told) + 1))
+    assert all(before.to_status == after.from_status for before, after in pairwise(told))
