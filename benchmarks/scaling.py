@@ -113,7 +113,7 @@ def claims(database: str, updates: int) -> None:
                 found = claim(
                     conn, worker="w", location="local", now=now, horizon=timedelta(0), limit=BATCH, lease=LEASE
                 )
-                next_due(conn, "local")
+                next_due(conn, "local", after=now)
             waited = time.perf_counter() - begun
             batch = [finished(each, policy, now, 10.0) for each in found]
             with engine.begin() as conn:

@@ -172,7 +172,7 @@ class Worker:
             )
             unknown = self._specs.unknown(claimed)
             found = claims.specs(conn, unknown) if unknown else {}
-            next_due = claims.next_due(conn, self._location)
+            next_due = claims.next_due(conn, self._location, after=now + HORIZON)
         self._untaken = claimed  # told to stop this instant, nobody takes them
         self._specs.learn(found)
         return Claim(claimed, next_due)

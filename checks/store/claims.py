@@ -14,11 +14,23 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from checks.clock import from_micros
+from checks.clock import from_micros, to_micros
 from checks.result import Result
 from checks.status import Policy, TargetState
+from checks.store import driver
 from checks.store.schema import target
-from checks.store.states import CHUNK, KEPT_STATE, kept, state_from
+from checks.store.states import CHUNK, STATE_COLUMNS, state_from
+
+_CLAIM = f"""
+    WITH due AS (
+        SELECT id FROM target
+        WHERE location = {{mark}} AND next_due_at <= {{mark}} AND (leased_until IS NULL OR leased_until <= {{mark}})
+        ORDER BY next_due_at LIMIT {{mark}} {{locked}}
+    )
+    UPDATE target SET fence = fence + 1, leased_until = {{mark}}, leased_by = {{mark}} WHERE id IN (SELECT id FROM due)
+    RETURNING next_due_at, id, monitor, revision, fence, interval_seconds, retry_seconds,
+        {", ".join(column.name for column in STATE_COLUMNS)}
+"""  # noqa: S608 - our names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,38 +75,22 @@ def claim(
 
     Only active targets of probed kinds have a due time, so the index over it finds exactly them.
     """
-    due = (
-        sa.select(target.c.id)
-        .where(target.c.location == location, target.c.next_due_at <= now + horizon, _free(now))
-        .order_by(target.c.next_due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("due")
-    )
-    query = (
-        target.update()
-        .where(target.c.id.in_(sa.select(due.c.id)))
-        .values(fence=target.c.fence + 1, leased_until=now + lease, leased_by=worker)
-        .returning(
-            kept(target.c.next_due_at),
-            target.c.id,
-            target.c.monitor,
-            target.c.revision,
-            target.c.fence,
-            target.c.interval_seconds,
-            target.c.retry_seconds,
-            *KEPT_STATE,
-        )
-    )
+    values = (location, to_micros(now + horizon), to_micros(now), limit, to_micros(now + lease), worker)
     # In the order of their due times.
-    return [_claimed(row, location) for row in sorted(map(tuple, conn.execute(query).all()))]
+    return [_claimed(row, location) for row in sorted(driver.select(conn, claiming(conn.dialect.name), values))]
+
+
+def claiming(dialect: str) -> str:
+    """The statement of a claim, for the driver. Its values: location, horizon, now, limit, end of the lease, worker."""
+    sqlite = dialect == "sqlite"
+    return _CLAIM.format(mark="?" if sqlite else "%s", locked="" if sqlite else "FOR UPDATE SKIP LOCKED")
 
 
 def _claimed(row: tuple[Any, ...], location: str) -> Claimed:
     due, target_id, monitor, revision, fence, interval, retry_interval, *state = row
     return Claimed(
         target_id=target_id,
-        monitor=monitor,
+        monitor=monitor if isinstance(monitor, UUID) else UUID(monitor),
         location=location,
         revision=revision,
         fence=fence,
@@ -104,10 +100,6 @@ def _claimed(row: tuple[Any, ...], location: str) -> Claimed:
         state=state_from(state),
         kept=tuple(state),
     )
-
-
-def _free(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.or_(target.c.leased_until.is_(None), target.c.leased_until <= now)
 
 
 def specs(conn: sa.Connection, target_ids: Collection[int]) -> dict[int, tuple[int, dict[str, Any]]]:
@@ -162,10 +154,14 @@ def release(conn: sa.Connection, *, worker: str, claims: Collection[Claimed]) ->
     conn.execute(query, [{"claimed_id": item.target_id, "claimed_fence": item.fence} for item in ordered])
 
 
-def next_due(conn: sa.Connection, location: str) -> datetime | None:
-    """When the next target that nobody has is due at a location; None where there is none."""
+def next_due(conn: sa.Connection, location: str, after: datetime) -> datetime | None:
+    """When the next target that nobody has is due at a location, later than `after`; None where there is none.
+
+    With the instant until which all were claimed, it does not look at each of those again.
+    """
     query = sa.select(sa.func.min(target.c.next_due_at)).where(
         target.c.location == location,
+        target.c.next_due_at > after,
         target.c.leased_until.is_(None),
     )
     due: datetime | None = conn.execute(query).scalar_one()

@@ -96,15 +96,16 @@ def state_of(row: sa.Row[Any]) -> TargetState:
 def state_from(values: Sequence[Any]) -> TargetState:
     """The running state of the values of `KEPT_STATE`."""
     vote, vote_since, last_outcome, last_result_at, serving_run, serving_since, healthy_run, healthy_since = values
+    serving = _instant(serving_since)
     return TargetState(
         vote=_STATUS[vote],
-        vote_since=_instant(vote_since),
+        vote_since=serving if vote_since == serving_since else _instant(vote_since),
         last_outcome=_OUTCOME[last_outcome],
         last_result_at=_instant(last_result_at),
         serving_run=serving_run,
-        serving_since=_instant(serving_since),
+        serving_since=serving,
         healthy_run=healthy_run,
-        healthy_since=_instant(healthy_since),
+        healthy_since=serving if healthy_since == serving_since else _instant(healthy_since),
     )
 
 

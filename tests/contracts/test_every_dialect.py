@@ -150,7 +150,7 @@ def read_all(engine, uuids, now):
             [[replace(step, uuid=uuid) for step in reader.transitions(conn, uuid, NOON, now)] for uuid in uuids],
             outbox.troubles(conn),
             revisions(conn),
-            [next_due(conn, place) for place in ("local", "eu-west", "mars")],
+            [next_due(conn, place, NOON) for place in ("local", "eu-west", "mars")],
         ]
 
 

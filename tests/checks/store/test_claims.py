@@ -3,11 +3,12 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
 
+from checks.clock import to_micros
 from checks.result import Outcome
 from checks.status import Status, TargetState
-from checks.store.claims import claim, next_due, release, renew, specs
+from checks.store import driver
+from checks.store.claims import claiming, next_due, release, renew, specs
 from checks.store.engine import reading
 from checks.store.publishing import publish
 from checks.store.schema import target
@@ -157,14 +158,15 @@ def test_what_another_has_by_now_can_not_be_given_back(store):
 
 def test_the_next_due_time_is_that_of_what_nobody_has(store):
     with reading(store) as conn:
-        assert next_due(conn, "local") is None
+        assert next_due(conn, "local", NOON) is None
     publish_many(store, 3)
     dues = sorted(row.next_due_at for row in rows(store, target))
     claim_due(store, limit=1)
 
     with reading(store) as conn:
-        assert next_due(conn, "local") == dues[1]
-        assert next_due(conn, "mars") is None
+        assert next_due(conn, "local", dues[0] - timedelta(seconds=1)) == dues[1]
+        assert next_due(conn, "local", dues[1]) == dues[2]
+        assert next_due(conn, "mars", NOON) is None
 
 
 def test_workers_that_claim_at_once_never_share_a_target(store):
@@ -192,20 +194,14 @@ def test_workers_that_claim_at_once_never_share_a_target(store):
 
 def test_a_claim_finds_what_is_due_by_the_index(store):
     publish_many(store, 2000, interval=3600.0)
-    explained = []
-
-    def explain(conn, _cursor, statement, parameters, *_):
-        if statement.startswith("WITH due"):
-            prefix = "EXPLAIN QUERY PLAN " if store.dialect.name == "sqlite" else "EXPLAIN "
-            explained.extend(str(row) for row in conn.exec_driver_sql(prefix + statement, parameters))
+    until, now = to_micros(NOON + timedelta(seconds=1)), to_micros(NOON)
+    prefix = "EXPLAIN QUERY PLAN " if store.dialect.name == "sqlite" else "EXPLAIN "
 
     with store.begin() as conn:
         conn.exec_driver_sql("ANALYZE")
-    sa.event.listen(store, "before_cursor_execute", explain)
-    with store.begin() as conn:
-        claim(conn, worker="w", location="local", now=NOON, horizon=timedelta(seconds=1), limit=10, lease=LEASE)
+        values = ("local", until, now, 10, until, "w")
+        plan = "\n".join(map(str, driver.select(conn, prefix + claiming(store.dialect.name), values)))
 
-    plan = "\n".join(explained)
     assert "ix_target_due" in plan, plan
     assert "Seq Scan on target" not in plan, plan
     assert "SCAN target" not in plan, plan
