@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 import resource
@@ -32,6 +33,7 @@ from checks.worker import Worker
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 5.0  # seconds between two looks at the store's version
+COLLECT_EVERY = 10_000  # objects that are new: by then what a probe made is gone, and the collector need not look at it
 SWITCH = 0.001  # seconds that a thread of ours may keep the loop from running, and so from reading what has arrived
 
 
@@ -108,6 +110,7 @@ async def run_worker(
     """
     stop = stop or _stop_on_signals()
     sys.setswitchinterval(SWITCH)
+    gc.set_threshold(COLLECT_EVERY)
     engine = open_engine(url)
     watchdog = process.Watchdog()
     watchdog.start()
