@@ -84,7 +84,7 @@ def _silent(conn: sa.Connection, now: datetime, watched_for: float) -> list[sa.R
             heard + c.interval_seconds * (INTERVALS * 1e6) < instant,
         ),
     )
-    rows = conn.execute(candidates.order_by(c.monitor).limit(20 * CHUNK))
+    rows = conn.execute(candidates.order_by(c.id).limit(20 * CHUNK))
     return [
         row
         for row in rows
