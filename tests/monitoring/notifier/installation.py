@@ -34,8 +34,12 @@ class Installation:
         self._running: list[subprocess.Popen[bytes]] = []
 
     @property
+    def logs(self) -> list[str]:
+        return [path.read_text() for path in sorted(self.directory.glob("notifier-*.log"))]
+
+    @property
     def log(self) -> str:
-        return "".join(path.read_text() for path in sorted(self.directory.glob("notifier-*.log")))
+        return "".join(self.logs)
 
     def notifier(self, lease: str = "2s") -> subprocess.Popen[bytes]:
         """A notifier process that has begun to work."""

@@ -191,3 +191,22 @@ def test_a_channel_that_hangs_does_not_hold_up_the_others(sqlite_installation, r
 
 def well(receiver: Receiver) -> int:
     return sum(request.path != "/hang" for request in receiver.requests)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(420)
+def test_four_notifiers_send_two_thousand_messages_once_each_and_share_the_work(postgresql_installation, receiver):
+    make_rule(*(make_channel(receiver.url(name), name=name) for name in "abcd"))
+    monitors = watch(500)
+    for _ in range(4):
+        postgresql_installation.notifier(lease="30s")
+
+    put([monitor.pk for monitor in monitors], Status.DOWN)
+    wait_until(lambda: arrived(receiver) >= 2000, within=330, what="every message has arrived")
+    wait_until(all_settled, within=30, what="every message is settled")
+
+    assert max(Counter(receiver.keys()).values()) == 1
+    assert Incident.objects.count() == 500
+    shares = [log.count("Sent down:") for log in postgresql_installation.logs]
+    assert sum(shares) == len(receiver.requests) == 2000
+    assert min(shares) >= 0.15 * 2000, shares
