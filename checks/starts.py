@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from checks import clock
 
-TOGETHER = 0.005  # seconds between two wakes: so late, at most, is something started where much is due
+TOGETHER = 0.010  # seconds between two wakes: so late, at most, is something started where much is due
 FEWEST = 5  # things that start in one wake, where that many are due
 _ROUNDED = 0.0005  # seconds: uvloop rounds to milliseconds, and nothing is to start early
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import uvloop
 
 from checks.network import Resources
+from checks.network.stamps import keep_stamping
 from checks.probe import ProbeContext, run
 from checks.probes import KINDS
 from checks.result import Result
@@ -32,6 +33,7 @@ def on_loop(work: Coroutine[Any, Any, Any], resources: Resources | None = None) 
     """What `work` returns, run to its end on uvloop; fails where it left a socket open."""
 
     async def main() -> Any:
+        keep_stamping()  # by a socket that stays
         before = open_sockets()
         try:
             return await work

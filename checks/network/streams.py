@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from checks import clock
 from checks.network.attempts import shown
 from checks.network.connection import Connection
-from checks.network.stamps import ROOM, ask_for_stamps, stamp_of
+from checks.network.stamps import ROOM, ask_for_stamps, keep_stamping, stamp_of
 
 READ = 65536  # bytes that are read at a time
 AT_ONCE = 64  # connections that are looked after before others on the loop get their turn
@@ -27,7 +27,7 @@ SET = 50_000_000  # nanoseconds by which the wall's clock must have moved agains
 # Of `struct tcp_info` of Linux: the state of the connection; at 68 the round trip in microseconds, and at 100 how many
 # packets had to be sent again.
 _INFO = struct.Struct("@B67xI28xI")
-_ASKED = 2  # the state of a connection that nobody has answered yet
+_ASKED, _CLOSED = 2, 7  # of its states: nobody has answered yet; refused, or broken since
 _HAS_EPOLL = hasattr(select, "epoll")
 
 C = TypeVar("C", bound=Connection)
@@ -73,29 +73,41 @@ class Streams:
     def _open(self, connection: Connection, address: str, port: int) -> asyncio.Future[None]:
         """Begin to connect; what is done once the connection stands. Raises OSError, also later."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        connection.transport = stream = Stream(self, self._streams, connection, sock)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = socket.SocketType(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)  # without what `socket.socket` adds
         ask_for_stamps(sock)
-        connection.asked_ns = stream.asked()
+        connection.asked_ns = clock.monotonic_ns()
+        connection.transport = stream = Stream(self, connection, sock)
         problem = sock.connect_ex((address, port))
         if problem not in (0, errno.EINPROGRESS):
             raise OSError(problem, os.strerror(problem))
-        if self._set is None:
-            self._set, self._loop = select.epoll(), asyncio.get_running_loop()
-            self._loop.add_reader(self._set.fileno(), self._look)
-        # Told once of each change, and not for as long as it lasts. A socket that is closed leaves the set by itself.
-        self._set.register(stream.number, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+        watched = self._set or self._begin()
+        # Told once of each change, and not for as long as it lasts.
+        watched.register(stream.number, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
         self._streams[stream.number] = stream
         return stream.standing
+
+    def forget(self, number: int) -> None:
+        """A socket is about to be closed, which takes it out of the set."""
+        self._streams.pop(number, None)
+
+    def _begin(self) -> select.epoll:
+        """Watch, from the first connection on."""
+        self._set, self._loop = select.epoll(), asyncio.get_running_loop()
+        self._loop.add_reader(self._set.fileno(), self._look)
+        keep_stamping()
+        self._read_clocks()
+        return self._set
+
+    def _read_clocks(self) -> None:
+        self.now_ns = clock.monotonic_ns()
+        ahead_ns = clock.wall_ns() - self.now_ns
+        self._is_set, self._wall_ahead_ns = abs(ahead_ns - self._wall_ahead_ns) > SET, ahead_ns
 
     def _look(self) -> None:
         """Tell the connections what happened to them; called by the loop."""
         assert self._set is not None  # noqa: S101 - it is what woke us
         happened = self._set.poll(0, AT_ONCE)
-        self.now_ns = clock.monotonic_ns()
-        ahead_ns = clock.wall_ns() - self.now_ns
-        self._is_set, self._wall_ahead_ns = abs(ahead_ns - self._wall_ahead_ns) > SET, ahead_ns
+        self._read_clocks()
         for number, events in happened:
             stream = self._streams.get(number)
             if stream is not None:
@@ -106,32 +118,26 @@ class Stream:
     """One of them, as a connection's transport."""
 
     __slots__ = (
-        *("_connection", "_hung", "_last_ns", "_paused", "_sock", "_stands", "_streams", "_trouble", "_unsent"),
-        *("_watched", "number", "standing"),
+        *("_connection", "_has_sent", "_hung", "_last_ns", "_paused", "_sock", "_stands", "_streams", "_trouble"),
+        *("_unsent", "number", "standing"),
     )
 
-    def __init__(
-        self, streams: Streams, watched: dict[int, Stream], connection: Connection, sock: socket.socket
-    ) -> None:
-        self._streams, self._watched, self._sock, self.number = streams, watched, sock, sock.fileno()
+    def __init__(self, streams: Streams, connection: Connection, sock: socket.SocketType) -> None:
+        self._streams, self._sock, self.number = streams, sock, sock.fileno()
         self._connection: Connection | None = connection  # None once it is over
         self.standing: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # until it stands
         self._stands = False
-        self._last_ns = 0  # when the last thing happened
-        self._unsent = b""
+        self._last_ns = connection.asked_ns  # when the last thing happened
+        self._unsent = b""  # what the kernel has not taken yet
+        self._has_sent = False
         self._paused = False
         self._hung = False  # the target said that it sends no more; what it sent may lie here still
         self._trouble: OSError | None = None  # why no more can be sent
 
-    def asked(self) -> int:
-        """It is asked for now; by `clock.monotonic_ns`."""
-        self._last_ns = clock.monotonic_ns()
-        return self._last_ns
-
     def happened(self, events: int) -> None:
         """What the kernel tells of the socket, and nothing of it twice."""
         try:
-            if not self._stands and not self._stand(events):
+            if not self._stands and not self._stand(self._streams.now_ns):
                 return
             if self._unsent:
                 self.write(b"")
@@ -142,22 +148,21 @@ class Stream:
         except Exception as exc:  # noqa: BLE001 - the other streams must be told of theirs; whoever waits here gets it
             self._lose(exc)
 
-    def _stand(self, events: int) -> bool:
-        """Tell that the connection stands, once it does; whether it is so."""
+    def _stand(self, now_ns: int) -> bool:
+        """Whether the connection stands; it is told so once it does."""
         if self._connection is None or self.standing.done():
             return False
-        if events & (select.EPOLLERR | select.EPOLLHUP):
-            problem = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if problem:
-                self.standing.set_exception(OSError(problem, os.strerror(problem)))
-                return False
         info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
         state, round_trip, repeated = _INFO.unpack(info)
         if state == _ASKED:  # the news was of an earlier socket of this number
             return False
+        if state == _CLOSED:
+            problem = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ECONNRESET
+            self.standing.set_exception(OSError(problem, os.strerror(problem)))
+            return False
         # By the kernel's own measure, unless packets were lost: what it measured is the last one.
-        exact_ns = self._last_ns + 1000 * round_trip if round_trip and not repeated else self._streams.now_ns
-        self._last_ns = min(max(self._last_ns, exact_ns), self._streams.now_ns)
+        exact_ns = self._last_ns + 1000 * round_trip if round_trip and not repeated else now_ns
+        self._last_ns = min(exact_ns, max(self._last_ns, now_ns))
         self._stands = True
         self._connection.stands(self, self._last_ns)
         self.standing.set_result(None)
@@ -193,6 +198,9 @@ class Stream:
         if self._unsent:
             data = self._unsent + data
         try:
+            if self._has_sent:  # what comes second need not wait until the first has arrived
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._has_sent = True
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
@@ -220,7 +228,7 @@ class Stream:
         """Drop the connection now; nobody is told."""
         if self._connection is not None:
             self._connection = None  # they hold each other
-            self._watched.pop(self.number, None)
+            self._streams.forget(self.number)
             self._sock.close()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
