@@ -68,7 +68,9 @@ class Streams:
 
     def instant(self, stamp: int) -> int:
         """When something that we were just told of arrived, by `clock.monotonic_ns`, from its stamp by the kernel."""
-        return stamp - self._wall_ahead_ns if stamp and not self._is_set else self.now_ns
+        if not stamp or self._is_set:
+            return self.now_ns
+        return min(stamp - self._wall_ahead_ns, clock.monotonic_ns())
 
     def _open(self, connection: Connection, address: str, port: int) -> asyncio.Future[None]:
         """Begin to connect; what is done once the connection stands. Raises OSError, also later."""

@@ -48,7 +48,12 @@ def test_the_example_shows_every_section_and_every_way_to_a_status() -> None:
 
 
 def test_what_the_example_only_mentions_is_right_too(db: None) -> None:
-    env = {"STILLUP_PORT": "8070", "SHOP_API_KEY": "x", "SLACK_URL": "json://127.0.0.1/", "MAIL_URL": "json://127.0.0.1/"}
+    env = {
+        "STILLUP_PORT": "8070",
+        "SHOP_API_KEY": "x",
+        "SLACK_URL": "json://127.0.0.1/",
+        "MAIL_URL": "json://127.0.0.1/",
+    }
     configuration = read_configuration(without_remarks(), env=env)
     names = [spec.name for spec in configuration.monitors]
     assert names == [
@@ -158,7 +163,12 @@ def problems_of(text: str, env: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_wounded_file_is_read_or_refused_with_places_and_soon(seed: int) -> None:
     chance = random.Random(seed)
-    env = {"STILLUP_PORT": "8070", "SHOP_API_KEY": "x", "SLACK_URL": "json://127.0.0.1/", "MAIL_URL": "json://127.0.0.1/"}
+    env = {
+        "STILLUP_PORT": "8070",
+        "SHOP_API_KEY": "x",
+        "SLACK_URL": "json://127.0.0.1/",
+        "MAIL_URL": "json://127.0.0.1/",
+    }
     refused = 0
     for _ in range(MUTATIONS // 8):
         text = mutated(without_remarks(), chance)
