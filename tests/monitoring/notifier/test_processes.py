@@ -80,6 +80,7 @@ def test_three_notifiers_share_the_work_and_send_nothing_twice(installation, rec
 
 
 @pytest.mark.long_on("sqlite")
+@pytest.mark.timeout(420)  # two dozen notifiers start one after the other
 @pytest.mark.parametrize(("count", "most"), [(25, 3), pytest.param(200, 24, marks=pytest.mark.long)])
 def test_notifiers_that_are_killed_lose_nothing_and_mark_what_may_be_a_repeat(installation, receiver, count, most):
     receiver.seconds = 0.05
