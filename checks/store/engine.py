@@ -35,7 +35,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA journal_size_limit=67108864",
     "PRAGMA wal_autocheckpoint=4000",  # pages: one that several commits wrote is copied into the file once
-    "PRAGMA cache_size=-16384",  # KiB: what a thousand probes a second touch between their claim and their record
+    "PRAGMA cache_size=-8192",  # KiB: what a thousand probes a second touch between their claim and their record
 )
 # A peer that is gone must not hold a thread for ever, nor a lock of ours the other workers.
 _SESSION = (
