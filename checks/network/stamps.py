@@ -23,8 +23,8 @@ def ask_for_stamps(sock: socket.SocketType) -> None:
 def keep_stamping() -> int:
     """A socket that wants stamps for as long as this process lives.
 
-    The kernel changes its own code for the first one that wants them, and back after the last: 40 us for every probe of
-    a worker that has one under way at a time.
+    The kernel changes its own code for the first one that wants them, and back after the last, which a worker with one
+    probe under way at a time would pay for each.
     """
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     ask_for_stamps(sock)
