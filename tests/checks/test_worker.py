@@ -34,6 +34,7 @@ from tests.checks.workers import (
     wait_until,
     working,
 )
+from tests.pausing import pause
 from tests.servers import Target, closed_port, hangs
 
 
@@ -166,10 +167,10 @@ def test_a_worker_that_was_stopped_cannot_overwrite_its_successor(
         make_all_due(store)
         with working(store_url, tmp_path, "--lease", "1s", number=1) as first:
             wait_until(lambda: len(server.requests) >= 10, what="the probes of the first worker")
-            first.signal(signal.SIGSTOP)
+            pause(first.process.pid, store.url)
             with working(store_url, tmp_path, "--lease", "1s", number=2) as second:
                 wait_until(lambda: len({row.target_id for row in results(store)}) == 10, what="the second took over")
-                second.signal(signal.SIGSTOP)
+                pause(second.process.pid, store.url)
                 fences = {row.id: row.fence for row in targets(store)}
                 first.signal(signal.SIGCONT)
                 first.wait_for("results came too late")

@@ -23,6 +23,7 @@ from typing import Any, Self, TypeVar
 import psutil
 import psycopg
 import psycopg.rows
+import sqlalchemy as sa
 
 from tests import postgres
 from tests.journeys.ports import accepts, free_port
@@ -257,6 +258,11 @@ class Stack:
 
     def notifications(self) -> list[dict[str, Any]]:
         return self.listed("notifications")
+
+    @property
+    def store_url(self) -> sa.URL:
+        """Where the measurements are."""
+        return sa.make_url(self.database or f"sqlite:///{self.data}/measurements.sqlite3")
 
     def query(self, statement: str, *, store: bool = False) -> list[dict[str, Any]]:
         """Rows of one of the two databases: for waiting, where starting a command each time would cost too much."""

@@ -18,6 +18,7 @@ import pytest
 from checks import clock
 from tests.journeys.pinging import Pinger, paths_of, pinging
 from tests.journeys.stack import Stack, wait_until
+from tests.pausing import pause
 
 pytestmark = [pytest.mark.journey, pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -83,7 +84,7 @@ def test_no_absence_of_ours_is_an_outage_of_theirs(tmp_path: Path, database: str
             # The worker, which judges, is away; web hears on.
             worker = stack.find("worker")
             assert worker is not None
-            worker.send_signal(signal.SIGSTOP)
+            pause(worker.pid, stack.store_url)
             time.sleep(AWAY)
             assert last_heard(stack, "job-7") < 6, "pings are stored at their true times"
             worker.send_signal(signal.SIGCONT)
