@@ -5,9 +5,10 @@ All come from histograms, merged: those of whole days and hours, and results at 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from checks.store import window
 from checks.store.availability import summed, timelines
 from checks.store.periods import DAY, HOUR, LENGTH, start_of
 from checks.store.schema import monitor_state, rollup, target
+from checks.store.spoiled import carefully, is_readable
 from checks.store.states import CHUNK
 from checks.store.tally import APDEX, TOTAL, Latencies, Tally
 
@@ -36,18 +38,23 @@ class Summary:
     latency: Latencies
     phases: Mapping[str, Latencies]
     counted: tuple[datetime, datetime] | None
+    left_out: int  # results, and figures of hours and days, that somebody spoiled
     locations: Mapping[str, Summary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What the dashboard says of a monitor's last 24 hours; `availability` is None where nothing was observed."""
+    """What the dashboard says of a monitor's last 24 hours; `availability` is None where nothing was observed.
+
+    `left_out` are the hours whose figures somebody spoiled.
+    """
 
     p50: float | None
     p95: float | None
     p99: float | None
     complete: int
     incomplete: int
+    left_out: int
     availability: float | None
     observed_seconds: float
 
@@ -83,6 +90,7 @@ def _summary(found: Tally, apdex: float, locations: Mapping[str, Summary] | None
         latency=found.latency,
         phases=found.phases,
         counted=None if found.start is None or found.end is None else (found.start, found.end),
+        left_out=found.left_out,
         locations=locations or {},
     )
 
@@ -124,6 +132,7 @@ def figures(conn: sa.Connection, now: datetime, some: Collection[UUID] | None = 
             p99=p99,
             complete=total.counts["complete"],
             incomplete=total.counts["incomplete"],
+            left_out=total.left_out,
             availability=seen.ratio,
             observed_seconds=seen.observed_seconds,
         )
@@ -133,22 +142,35 @@ def figures(conn: sa.Connection, now: datetime, some: Collection[UUID] | None = 
 def _last_day(conn: sa.Connection, monitors: Collection[UUID], now: datetime) -> dict[UUID, Tally]:
     of_these = target.c.monitor.in_(monitors) if len(monitors) <= CHUNK else sa.true()
     owners = {row.id: row.monitor for row in conn.execute(sa.select(target.c.id, target.c.monitor).where(of_these))}
-    sums: dict[UUID, Tally] = {monitor: Tally() for monitor in monitors}
     r = rollup.c
-    rows = conn.execute(
+    hours = conn.execute(
         sa.select(r.target_id, r.histogram, r.complete, r.incomplete).where(
             r.resolution == HOUR, r.phase == TOTAL, r.start >= figures_since(now)
         )
-    )
+    ).all()
+    return carefully(lambda careful: _sums(hours, owners, monitors, careful=careful))
+
+
+def _sums(
+    hours: Sequence[Any], owners: Mapping[int, UUID], monitors: Collection[UUID], *, careful: bool
+) -> dict[UUID, Tally]:
+    """What these hours of targets add up to: `add_rolled` of each, in two thirds of the time."""
+    sums = {monitor: Tally(careful=careful) for monitor in monitors}
     into = {
         target_id: (sums[monitor].histograms[TOTAL].merge_bytes, sums[monitor].counts)
         for target_id, monitor in owners.items()
         if monitor in sums
     }
-    for target_id, histogram, complete, incomplete in rows.all():
-        if target_id in into:
-            merge_bytes, counts = into[target_id]
-            merge_bytes(histogram)
-            counts["complete"] += complete
-            counts["incomplete"] += incomplete
+    for target_id, histogram, complete, incomplete in hours:
+        if target_id not in into:
+            continue
+        if careful and not is_readable(histogram, (complete, incomplete)):
+            sums[owners[target_id]].left_out += 1
+            continue
+        merge_bytes, counts = into[target_id]
+        merge_bytes(histogram)
+        counts["complete"] += complete
+        counts["incomplete"] += incomplete
+    for total in sums.values():
+        total.check()
     return sums

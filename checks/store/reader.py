@@ -20,6 +20,7 @@ from checks.store.outbox import StoredTransition, stored
 from checks.store.percentiles import Figures, Summary, figures, figures_since, latency, summary
 from checks.store.schema import monitor_state, result, target, transition
 from checks.store.series import Series, series
+from checks.store.spoiled import is_sound
 from checks.store.states import CHUNK
 from checks.store.tally import Latencies
 
@@ -154,13 +155,17 @@ def _view(rows: list[sa.Row[Any]]) -> MonitorView:
 
 
 def recent_results(conn: sa.Connection, monitor: UUID, limit: int) -> list[ResultView]:
-    """The last results of a monitor at all its locations, the newest first."""
+    """The last results of a monitor at all its locations, the newest first; what was spoiled is left out."""
     views = []
     places = sa.select(target.c.id, target.c.location).where(target.c.monitor == monitor)
     for place in conn.execute(places).all():
         query = sa.select(result).where(result.c.target_id == place.id).order_by(result.c.started_at.desc())
-        views += [_result_view(row, place.location) for row in conn.execute(query.limit(limit))]
+        views += [_result_view(row, place.location) for row in conn.execute(query.limit(limit)) if _is_sound(row)]
     return sorted(views, key=lambda view: view.started_at, reverse=True)[:limit]
+
+
+def _is_sound(row: sa.Row[Any]) -> bool:
+    return is_sound(row.outcome, (row.latency_ns, *(getattr(row, f"{phase}_ns") for phase in PHASES)))
 
 
 def _result_view(row: sa.Row[Any], location: str) -> ResultView:

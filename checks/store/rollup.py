@@ -10,7 +10,6 @@ A row that none of us could have written is left out and named: a period that ca
 from __future__ import annotations
 
 import logging
-import struct
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,11 +20,11 @@ import sqlalchemy as sa
 
 from checks import clock
 from checks.clock import to_micros
-from checks.histogram import Histogram
 from checks.store.bulk import insert, mark_dirty
 from checks.store.engine import reading
 from checks.store.periods import DAY, DENSE, HOUR, LENGTH, MINUTE, first_ready, is_over, next_ready, start_of
 from checks.store.schema import dirty_period, rollup, target
+from checks.store.spoiled import SPOILED, is_readable, is_sound
 from checks.store.tally import COUNTS, TOTAL, Tally
 from checks.store.window import results, rolled
 
@@ -34,9 +33,6 @@ logger = logging.getLogger(__name__)
 STEP = 0.04  # seconds after which a step begins no other period
 PAUSE = 0.002  # seconds: SQLite's waiting writers get the lock only where it is free for a while
 _PERIODS = 100  # looked at in one step
-
-_SPOILED = (ValueError, TypeError, KeyError, struct.error)  # what counting a row raises that is none of ours
-_LONGEST = 86_400_000_000_000  # nanoseconds: a day, longer than any probe may take
 
 # Column, and the type of its array on PostgreSQL.
 _ROLLUP = (
@@ -122,8 +118,8 @@ class _Step:
         found = results(conn, period.target_id, (period.start, end), phases=True)
         try:
             self._replace(key, _sum(found))
-        except _SPOILED:
-            sound = [row for row in found if _is_sound(row)]
+        except SPOILED:
+            sound = [row for row in found if is_sound(row[1], row[2:])]
             if over:
                 _name(period, len(found) - len(sound), "results")
             found = sound
@@ -153,8 +149,8 @@ class _Step:
         ]
         try:
             self._replace(key, _sum_of_rolled(found))
-        except _SPOILED:
-            sound = [row for row in found if _is_readable(row.histogram)]
+        except SPOILED:
+            sound = [row for row in found if is_readable(row.histogram, row[3:])]
             _name(period, len(found) - len(sound), "figures of hours")
             self._replace(key, _sum_of_rolled(sound))
         if is_over(DAY, period.start, self._now):
@@ -201,6 +197,7 @@ _MINUTES_OF_AN_HOUR = rollup.delete().where(
 def _sum(found: Sequence[Any]) -> Tally:
     total = Tally()
     total.add_results([row[1:] for row in found])
+    total.check()
     return total
 
 
@@ -208,20 +205,8 @@ def _sum_of_rolled(found: Sequence[sa.Row[Any]]) -> Tally:
     total = Tally()
     for row in found:
         total.add_rolled(row.phase, row.histogram, row[3:])
+    total.check()
     return total
-
-
-def _is_sound(row: Sequence[Any]) -> bool:
-    _, outcome, *times = row
-    return outcome in COUNTS and all(ns is None or (isinstance(ns, int) and 0 <= ns <= _LONGEST) for ns in times)
-
-
-def _is_readable(data: bytes) -> bool:
-    try:
-        histogram = Histogram.from_bytes(data)
-    except _SPOILED:
-        return False
-    return histogram.sum_ns <= histogram.count * _LONGEST
 
 
 def _name(period: sa.Row[Any], number: int, what: str) -> None:

@@ -19,6 +19,7 @@ from checks.clock import from_micros
 from checks.store.percentiles import places
 from checks.store.periods import DAY, HOUR, LENGTH, MINUTE, start_of
 from checks.store.schema import result, rollup, target
+from checks.store.spoiled import carefully
 from checks.store.tally import TOTAL, Tally
 from checks.store.window import Dirty, Span, cut, dirty, extend, results, rolled
 
@@ -53,13 +54,20 @@ def series(conn: sa.Connection, monitor: UUID, window: Span, most: int, *, locat
     targets = [number for place, number in places(conn, monitor).items() if location in (None, place)]
     step = _step(conn, targets, start, end, most)
     first, last = floor(start, step), floor(end - timedelta(microseconds=1), step) + step
-    tallies: dict[datetime, Tally] = {}
 
-    def of(instant: datetime) -> Tally:
-        return tallies.setdefault(floor(instant, step), Tally())
+    def gather(careful: bool) -> dict[datetime, Tally]:  # noqa: FBT001 - it is called by one place
+        tallies: dict[datetime, Tally] = {}
 
-    for target_id in targets if first < last else ():
-        _gather(conn, target_id, (first, last), step, of)
+        def of(instant: datetime) -> Tally:
+            return tallies.setdefault(floor(instant, step), Tally(careful=careful))
+
+        for target_id in targets if first < last else ():
+            _gather(conn, target_id, (first, last), step, of)
+        for found in tallies.values():
+            found.check()
+        return tallies
+
+    tallies = carefully(gather)
     points = [Point(at, tallies[at]) for at in sorted(tallies)]
     return Series(step=step, start=first, end=last, points=points)
 

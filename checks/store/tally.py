@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from checks.histogram import Histogram
 from checks.result import PHASES, Outcome
+from checks.store.spoiled import LONGEST, is_readable, is_sound
 
 TOTAL: Final = "total"  # the latency, beside the phases that it is made of
 COUNTS = ("complete", "incomplete", *(outcome.value for outcome in Outcome))
@@ -50,15 +51,24 @@ class Latencies:
 
 @dataclass(slots=True)
 class Tally:
-    """A sum over results and roll-ups, in any order."""
+    """A sum over results and roll-ups, in any order.
+
+    A spoiled one raises one of `spoiled.SPOILED`, and the sum is worth nothing any more; where each is looked at
+    (`careful`), it is left out and counted.
+    """
 
     histograms: dict[str, Histogram] = field(default_factory=lambda: {TOTAL: Histogram()})
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     start: datetime | None = None  # what was counted begins and ends here, which may not be what was asked
     end: datetime | None = None
+    careful: bool = False
+    left_out: int = 0
 
     def add_rolled(self, phase: str, histogram: bytes, counts: Sequence[int]) -> None:
         """Count a roll-up of one phase; `counts` are those of COUNTS."""
+        if self.careful and not is_readable(histogram, counts):
+            self.left_out += 1
+            return
         self.of(phase).merge_bytes(histogram)
         if phase == TOTAL:
             for name, number in zip(COUNTS, counts, strict=True):
@@ -67,6 +77,10 @@ class Tally:
     def add_results(self, rows: Iterable[Sequence[Any]]) -> None:
         """Count results: of each the outcome, the latency, and its phases or none."""
         outcomes, times = [], []
+        if self.careful:
+            every = list(rows)
+            rows = [row for row in every if is_sound(row[0], row[1:])]
+            self.left_out += len(every) - len(rows)
         for row in rows:
             outcomes.append(row[0])
             if row[1] is not None:  # the answer was complete; else there is no latency to speak of
@@ -86,8 +100,15 @@ class Tally:
             self.of(phase).merge(histogram)
         for name, number in other.counts.items():
             self.counts[name] += number
+        self.left_out += other.left_out
         if other.start is not None and other.end is not None:
             self.cover(other.start, other.end)
+
+    def check(self) -> None:
+        """Raise ValueError where a sum is one that can't be: what was added could be read and is wrong all the same."""
+        slowest = max((each.max_ns or 0 for each in self.histograms.values()), default=0)
+        if slowest > LONGEST or min(self.counts.values()) < 0:
+            raise ValueError("a latency or a count that can't be")
 
     def cover(self, start: datetime, end: datetime) -> None:
         """Say that what lies in this stretch has been counted."""

@@ -17,6 +17,7 @@ from checks.clock import to_micros
 from checks.result import PHASES
 from checks.store.periods import DAY, HOUR, LENGTH, start_of
 from checks.store.schema import dirty_period, result, rollup
+from checks.store.spoiled import carefully
 from checks.store.tally import COUNTS, TOTAL, Tally
 
 Span = tuple[datetime, datetime]
@@ -78,10 +79,16 @@ def extend(spans: list[Span], span: Span) -> None:
 
 def tally(conn: sa.Connection, target_id: int, start: datetime, end: datetime, *, phases: bool = False) -> Tally:
     """What the results of a target that started in the window add up to."""
-    counting = _Counting(conn, target_id, dirty(conn, target_id, start, end), phases)
-    if start < end:
-        counting.count(start, end)
-    return counting.total
+    found = dirty(conn, target_id, start, end)
+
+    def count(careful: bool) -> Tally:  # noqa: FBT001 - it is called by one place
+        counting = _Counting(conn, target_id, found, phases, Tally(careful=careful))
+        if start < end:
+            counting.count(start, end)
+        counting.total.check()
+        return counting.total
+
+    return carefully(count)
 
 
 @dataclass(slots=True)
@@ -90,7 +97,7 @@ class _Counting:
     target_id: int
     dirty: Dirty
     phases: bool
-    total: Tally = field(default_factory=Tally)
+    total: Tally
 
     def count(self, start: datetime, end: datetime) -> None:
         pieces = cut(start, end, self.dirty)

@@ -137,6 +137,7 @@ def _summary(found: reader.Summary) -> Document:
         counted = {"start": _instant(found.counted[0]), "end": _instant(found.counted[1])}
     return {
         "counted": counted,
+        "left_out": found.left_out,
         "results": dict(found.results),
         "success_rate": found.success_rate,
         "apdex": found.apdex,
@@ -153,7 +154,7 @@ def _phase(found: reader.Latencies) -> Document:
 
 def _point(tally: Tally) -> Document:
     results = {outcome: tally.counts[outcome] for outcome in ("up", "degraded", "down", "unknown")}
-    return {"results": results, "latency": asdict(tally.latency)}
+    return {"results": results, "latency": asdict(tally.latency), "left_out": tally.left_out}
 
 
 def _instant(instant: datetime) -> str:

@@ -18,6 +18,7 @@ from checks.result import PHASES
 from checks.store.availability import Availability
 from checks.store.engine import reading
 from checks.store.schema import result, rollup, target
+from checks.store.spoiled import is_readable
 
 PAGE = 1000  # rows
 
@@ -124,7 +125,8 @@ def rollups(engine: sa.Engine, wanted: Wanted) -> Iterator[Page]:
 
 
 def _rollup(location: str, row: sa.Row[Any]) -> tuple[Any, ...]:
-    histogram = Histogram.from_bytes(row.histogram)
+    """A row. One that somebody spoiled has its counts and no percentiles: it is no reason to lose those after it."""
+    histogram = Histogram.from_bytes(row.histogram) if is_readable(row.histogram) else Histogram()
     return (
         location,
         row.resolution,
@@ -164,5 +166,5 @@ def _targets(engine: sa.Engine, wanted: Wanted) -> list[tuple[int, str]]:
         return [(row.id, row.location) for row in conn.execute(query)]
 
 
-def _seconds(nanoseconds: int | None) -> float | None:
-    return None if nanoseconds is None else nanoseconds / 1e9
+def _seconds(nanoseconds: object) -> float | None:
+    return nanoseconds / 1e9 if isinstance(nanoseconds, int) else None  # SQLite takes a text for a number, too

@@ -38,6 +38,7 @@ class Row:
     p50: float | None
     p95: float | None
     p99: float | None
+    left_out: int  # hours whose figures somebody spoiled
     availability: float | None
     incident: UUID | None  # the open one
     unheard: bool  # no rule and no page mentions it
@@ -156,6 +157,7 @@ def _row(known: _Known, figures: reader.Figures | None, *, incident: UUID | None
         p50=figures.p50 if figures else None,
         p95=figures.p95 if figures else None,
         p99=figures.p99 if figures else None,
+        left_out=figures.left_out if figures else 0,
         availability=figures.availability if figures else None,
         incident=incident,
         unheard=unheard,

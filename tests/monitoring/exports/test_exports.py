@@ -19,7 +19,7 @@ from checks.clock import utcnow
 from checks.environment import measurements_url
 from checks.heartbeats.receiver import PingReceiver
 from checks.status import Status
-from checks.store import rollup
+from checks.store import rollup, schema
 from checks.store.schema import dirty_period
 from monitoring import front, ping_keys
 from monitoring.exports import rows, views
@@ -140,6 +140,11 @@ def test_rollups_are_exported_as_percentiles(shop, published_to, key, monkeypatc
     (row,) = of_hours["rows"]
     assert (row["complete"], row["max_seconds"], row["min_seconds"]) == (100, 0.9, 0.1)
     assert row["p50_seconds"] == pytest.approx(0.1, rel=0.01)
+    with published_to.begin() as conn:
+        conn.execute(schema.rollup.update().where(schema.rollup.c.phase == "total").values(histogram=b"?"))
+    spoiled = {row["phase"]: row for row in table(get("/api/v1/monitors/shop/rollups.csv", DAY)[1])}
+    assert (spoiled["total"]["complete"], spoiled["total"]["p95_seconds"]) == ("100", "")
+    assert spoiled["first_byte"]["p95_seconds"] != ""
 
 
 def test_a_report_is_exported_a_row_a_monitor(published_to_sqlite, make_monitor, key):

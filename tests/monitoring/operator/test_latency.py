@@ -4,12 +4,13 @@ import re
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from checks import clock
 from checks.result import Outcome, Phases
 from checks.store.periods import HOUR, start_of
 from checks.store.rollup import roll_up
-from checks.store.schema import result
+from checks.store.schema import result, rollup
 from tests.monitoring.operator.acts import monitor_url, probe, text_of
 from tests.monitoring.pages import XSS
 
@@ -57,6 +58,28 @@ def test_the_window_is_drawn_with_what_failed(operator_client, make_monitor, pub
     assert re.search(r"[12] results, (50|100) % failed", page)
     assert '<rect class="down"' in page
     assert "66.66 %" in page
+
+
+def test_the_pages_say_what_somebody_spoiled_and_hide_nothing_else(
+    operator_client, make_monitor, published_to, ten_minutes_later
+):
+    monitor = make_monitor(failures=1)
+    probe(published_to, Outcome.UP, Outcome.UP, Outcome.DOWN)
+    ten_minutes_later()
+    with published_to.begin() as conn:
+        first = sa.select(sa.func.min(result.c.id)).scalar_subquery()
+        conn.execute(result.update().where(result.c.id == first).values(latency_ns=-5, outcome="sad"))
+
+    page = look(operator_client, monitor, window="hour")
+
+    assert "1 stored row was left out of these figures" in page
+    assert 'data-label="Complete" class="number">1<' in page
+    roll_up(published_to, clock.utcnow() + timedelta(minutes=1))
+    with published_to.begin() as conn:
+        conn.execute(rollup.update().values(histogram=b"?"))
+    dashboard = text_of(operator_client.get("/dashboard/"))
+    assert "Its percentiles lack 1 hour, whose stored figures somebody changed by hand" in dashboard
+    assert '<th scope="row"><a href="/dashboard/monitors/' in dashboard
 
 
 def test_phases_and_locations_have_lines_of_their_own(
