@@ -25,7 +25,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 from django.db import DatabaseError, connection
-from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse
 
 from checks import clock
@@ -33,6 +33,7 @@ from checks.store.engine import SchemaMismatch, StoreProblem, our_trouble, readi
 from checks.store.muting import MUTED
 from checks.store.schema import sign_of_life, trouble
 from checks.store.upgrade import check_schema
+from monitoring import preparation
 from monitoring.models import Notification
 from monitoring.publish import store_engine
 
@@ -111,17 +112,10 @@ def _configuration() -> str:
         return "configuration_unreachable"
 
 
-_migrations_match = False
-
-
 def _migrated() -> bool:
-    """Whether the database has exactly the migrations of this version. Once it has, it is not asked again."""
-    global _migrations_match  # noqa: PLW0603 - migrations don't change under a running process
-    if not _migrations_match:
-        loader = MigrationLoader(connection)
-        ours = {key for key in loader.disk_migrations if key[0] == "monitoring"}
-        _migrations_match = ours == {key for key in loader.applied_migrations if key[0] == "monitoring"}
-    return _migrations_match
+    """Whether the database has exactly the migrations of this version: a newer one may upgrade it at any time."""
+    applied = MigrationRecorder(connection).applied_migrations()
+    return {name for app, name in applied if app == "monitoring"} == preparation.on_disk()
 
 
 def _measurements() -> str:

@@ -62,11 +62,12 @@ def check() -> None:
 def check_again() -> None:
     """Raises NotPrepared where a newer version has upgraded a database under this process; asks little."""
     with _outages_told():
-        _refuse_unknown(MigrationRecorder(connection).applied_migrations(), _on_disk())
+        _refuse_unknown(MigrationRecorder(connection).applied_migrations(), on_disk())
         check_schema(store_engine())
 
 
-def _on_disk() -> set[str]:
+def on_disk() -> set[str]:
+    """The names of the migrations of this version."""
     return {path.stem for path in Path(migrations.__file__).parent.glob("[0-9]*.py")}
 
 

@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 
 class Worker:
-    """One `python -m checks worker`."""
+    """One `python -m checks worker`, of this version or of the one in `root`."""
 
-    def __init__(self, url: str, directory: Path, *arguments: str, number: int = 1) -> None:
+    def __init__(self, url: str, directory: Path, *arguments: str, number: int = 1, root: Path = ROOT) -> None:
         self.log_path = directory / f"worker-{number}.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("STILLUP_")}
         environment |= {
@@ -40,7 +40,7 @@ class Worker:
         }
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "checks", "worker", *arguments], cwd=ROOT, env=environment, stderr=log
+                [sys.executable, "-m", "checks", "worker", *arguments], cwd=root, env=environment, stderr=log
             )
 
     def log(self) -> str:
@@ -64,9 +64,9 @@ class Worker:
 
 
 @contextmanager
-def working(url: str, directory: Path, *arguments: str, number: int = 1) -> Iterator[Worker]:
+def working(url: str, directory: Path, *arguments: str, number: int = 1, root: Path = ROOT) -> Iterator[Worker]:
     """A worker that has begun to work, and is gone after the block."""
-    worker = Worker(url, directory, *arguments, number=number)
+    worker = Worker(url, directory, *arguments, number=number, root=root)
     try:
         worker.wait_for("working at")
         yield worker

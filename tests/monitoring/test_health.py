@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from checks import clock
 from checks.store import muting
@@ -124,10 +125,16 @@ def test_djangos_database_that_does_not_answer_is_unreachable(client, monkeypatc
     assert asked(client) == (503, "configuration_unreachable")
 
 
-def test_a_database_that_lacks_a_migration_is_a_schema_mismatch(client, monkeypatch):
-    monkeypatch.setattr(health, "_migrations_match", False)
+def test_a_database_that_lacks_a_migration_is_a_schema_mismatch(client):
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'monitoring'")
+    assert asked(client) == (503, "configuration_schema")
+
+
+def test_web_is_not_ready_once_a_newer_version_has_migrated_under_it(client, alive):
+    alive(worker=1, notifier=1)
+    assert asked(client) == (200, "ok")
+    MigrationRecorder(connection).record_applied("monitoring", "9999_later")
     assert asked(client) == (503, "configuration_schema")
 
 
