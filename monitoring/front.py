@@ -19,7 +19,8 @@ MAX_HEADERS = 100
 BEAT_EVERY = 0.5  # seconds
 MAX_BODY = 1 << 20  # bytes; the largest form, a post-mortem, has 50,000 characters
 BODY_WITHIN = 30.0  # seconds for a whole body, however it trickles in
-TAKEN_WITHIN = 60.0  # seconds for each piece of an answer: who hangs must not hold a slot for ever
+TAKEN_WITHIN = 60.0  # seconds that a client may keep an answer waiting: who hangs must not hold a slot for ever
+SLOWEST = 4096  # bytes that earn a second of it back: who takes a little now and then must not, either
 SLOTS = 32  # requests that Django answers at once: each has a thread, and may have a connection to the database
 
 Scope = MutableMapping[str, Any]
@@ -134,13 +135,19 @@ class Front:
         async def handed() -> Message:
             return waiting.pop() if waiting else await receive()  # then the client's leaving, for which Django waits
 
+        patience, now = TAKEN_WITHIN, asyncio.get_running_loop().time
+
         async def taken(message: Message) -> None:
+            nonlocal patience
+            begun = now()
             try:
-                async with asyncio.timeout(TAKEN_WITHIN):
+                async with asyncio.timeout(patience):
                     await send(message)
             except TimeoutError:
                 # As Django learns of a client that left: it ends the answer in good order, and its place is free.
                 raise asyncio.CancelledError from None
+            earned = len(message.get("body", b"")) / SLOWEST
+            patience = min(TAKEN_WITHIN, patience - (now() - begun) + earned)
 
         async with self._slots:
             await self._django(scope, handed, taken)

@@ -167,6 +167,39 @@ def test_an_answer_may_take_longer_than_a_body(site: Site, monkeypatch: pytest.M
     assert left == ["http.disconnect"]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "size", "ended"),
+    [(0.15, 50, True), (0.05, 100, False), (0.35, 10_000, True), (0.0, 0, False)],
+    ids=["a byte now and then", "slow and steady", "hangs once", "nothing in it"],
+)
+def test_an_answer_that_is_taken_too_slowly_is_ended(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, size: int, ended: bool
+) -> None:
+    monkeypatch.setattr(front, "TAKEN_WITHIN", 0.3)
+    monkeypatch.setattr(front, "SLOWEST", 1000)
+    pieces, left = 12, []
+
+    async def django(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            for _ in range(pieces):
+                await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+                left.append(size)
+        except asyncio.CancelledError:
+            left.append(-1)
+
+    async def whole() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(seconds)
+
+    answering = Front(django, Recorder(), StaticFiles())
+    asyncio.run(answering({"type": "http", "method": "GET", "path": "/", "headers": []}, whole, send))
+
+    assert (left[-1] == -1) == ended
+    assert len(left) < pieces if ended else left == [size] * pieces
+
+
 def test_django_is_asked_only_so_often_at_once_and_never_by_half_a_body() -> None:
     at_once, most = 0, 0
 
