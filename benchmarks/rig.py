@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -131,20 +131,33 @@ def working(url: str, *arguments: str, **settings: str) -> Iterator[psutil.Proce
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """User and system time of a process, and how much of it was its main thread's: the event loop's."""
+    """User and system time of a worker, and how much of it was its event loop's (the main thread) and each lane's."""
 
     whole: float
     loop: float
+    hot: float
+    house: float
 
     @classmethod
     def by(cls, process: psutil.Process) -> Spent:
         """What a process has spent so far."""
         times = process.cpu_times()
-        main = next(thread for thread in process.threads() if thread.id == process.pid)
-        return cls(times.user + times.system, main.user_time + main.system_time)
+        threads: dict[str, float] = {}
+        for thread in process.threads():
+            name = "loop" if thread.id == process.pid else _name_of(process.pid, thread.id)
+            threads[name] = threads.get(name, 0.0) + thread.user_time + thread.system_time
+        lanes = (threads.get(name, 0.0) for name in ("loop", "hot", "house-keeping"))
+        return cls(times.user + times.system, *lanes)
 
     def __sub__(self, other: Spent) -> Spent:
-        return Spent(self.whole - other.whole, self.loop - other.loop)
+        return Spent(*(mine - its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+
+def _name_of(process: int, thread: int) -> str:
+    try:
+        return Path(f"/proc/{process}/task/{thread}/comm").read_text(encoding="ascii").strip()
+    except OSError:  # it has just ended
+        return ""
 
 
 def wait_until_probed(engine: sa.Engine, within: float) -> None:

@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 import time
+from dataclasses import astuple
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,9 +55,15 @@ def measure(database: str, rate: int, interval: int, seconds: float) -> bool:
     late = [(row.started_at - row.due_at).total_seconds() for row in rows]
     costs = sorted((spent.whole / len(found) * 1e6, spent.loop / len(found) * 1e6) for found, spent in rounds if found)
     (least, of_loop), (most, _) = costs[0], costs[-1]
+    whole, *parts = (each / max(1, len(rows)) * 1e6 for each in astuple(marks[-1][1] - marks[0][1]))
+    loop, hot, house = parts
     print(f"{database}: {rate * interval} http monitors every {interval} s, {len(rows)} probes in {seconds:g} s")
     print(
         f"  CPU of the worker, a probe   {least:.0f} us, {of_loop:.0f} of them in its loop; the costliest round {most:.0f} us"
+    )
+    print(
+        f"  in all rounds                {whole:.0f} us: {loop:.0f} in its loop, {hot:.0f} in claims and records,"
+        f" {house:.0f} in house-keeping, {whole - sum(parts):.0f} elsewhere"
     )
     print(f"  memory                       {memory:.0f} MiB")
     print(rig.spoken("started after its due time", late, "ms", 1e3))
