@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import multiprocessing
 import os
@@ -28,6 +29,12 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def process_name(role: str) -> str:
     """A name that no other process has: role, host, process number and, since those come again, chance."""
     return f"{role}@{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def leave_loaded_alone() -> None:
+    """Have the collector never look again at what is loaded by now. It stays, and a look at it all stops every thread."""
+    gc.collect()
+    gc.freeze()
 
 
 def die_with_parent(expected: int | None = None) -> None:

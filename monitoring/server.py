@@ -16,6 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from checks import process
 from monitoring.front import Front
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ BACKLOG = 1024  # connections that wait to be accepted
 
 def serve(application: Front, host: str, port: int) -> None:
     """Answer requests until SIGTERM or SIGINT."""
+    process.leave_loaded_alone()  # Django and every screen: 60 ms in which no ping would be answered
     uvloop.run(_serve(application, host, port))
 
 

@@ -38,6 +38,15 @@ def test_no_two_processes_have_one_name() -> None:
     assert all(name.startswith("worker@") and f":{os.getpid()}:" in name and len(name) <= 100 for name in names)
 
 
+def test_the_collector_has_nothing_to_look_at_but_what_came_since() -> None:
+    process = run(
+        "import gc; from checks.process import leave_loaded_alone\n"
+        "loaded = [[number] for number in range(100_000)]; leave_loaded_alone(); came = [[]]\n"
+        "print(gc.get_freeze_count() > 100_000, len(gc.get_objects()) < 1_000)"
+    )
+    assert process.communicate(timeout=10)[0] == "True True\n"
+
+
 def test_a_child_is_killed_with_its_parent() -> None:
     parent = run(
         "import os, subprocess, sys, time\n"
