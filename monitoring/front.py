@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
+from checks import clock
 from monitoring.static_files import StaticFiles
 from monitoring.trusted_proxies import TrustedProxies
 
@@ -135,11 +136,11 @@ class Front:
         async def handed() -> Message:
             return waiting.pop() if waiting else await receive()  # then the client's leaving, for which Django waits
 
-        patience, now = TAKEN_WITHIN, asyncio.get_running_loop().time
+        patience = TAKEN_WITHIN
 
         async def taken(message: Message) -> None:
             nonlocal patience
-            begun = now()
+            begun = clock.monotonic()
             try:
                 async with asyncio.timeout(patience):
                     await send(message)
@@ -147,7 +148,7 @@ class Front:
                 # As Django learns of a client that left: it ends the answer in good order, and its place is free.
                 raise asyncio.CancelledError from None
             earned = len(message.get("body", b"")) / SLOWEST
-            patience = min(TAKEN_WITHIN, patience - (now() - begun) + earned)
+            patience = min(TAKEN_WITHIN, patience - (clock.monotonic() - begun) + earned)
 
         async with self._slots:
             await self._django(scope, handed, taken)
