@@ -73,6 +73,11 @@ class Report:
         """Whether the window is over."""
         return self.until == self.end
 
+    @property
+    def maintenance(self) -> bool:
+        """Whether any was announced; else two of the figures are the same."""
+        return any(line.found.maintenance for line in self.lines)
+
 
 def _outages(intervals: Iterable[Interval]) -> Iterable[float]:
     """The lengths of the outages; one that maintenance was announced for in part is still one."""

@@ -51,7 +51,7 @@ def test_a_month_is_printed(shop, capsys):
     heading, line = said(capsys, "--month", "2025-10").splitlines()
 
     assert heading.split()[:2] == ["NAME", "AVAILABILITY"]
-    assert line.split()[-5:] == ["99.839", "99.839", "100.000", "1", "4320.000"]
+    assert line.split()[-6:] == ["99.839", "99.839", "100.000", "1", "4320.000", "0.000"]
     (row,) = json.loads(said(capsys, "--month", "2025-10", "--json", "--zone", "Europe/Riga", "--tag", "prod"))
     assert (row["monitor"], row["outages"]) == ("shop", 1)
     assert row["availability"] == pytest.approx(100 * (1 - 72 / (31 * 24 * 60 + 60)))

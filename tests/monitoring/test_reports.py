@@ -44,6 +44,8 @@ def test_a_report_has_three_figures_and_the_outages_of_each_monitor(published_to
     assert (shop_line.outages, shop_line.longest) == (2, 3 * 3600)
     assert shop_line.found.ratio == pytest.approx(739 / 743)
     assert shop_line.found.ratio_without_maintenance == pytest.approx(739 / 742)
+    assert found.maintenance
+    assert not reports.report(START, END, NOW).maintenance
     assert [(t.interval.status, t.seconds / 3600, t.incident) for t in shop_line.troubles] == [
         (Status.DOWN, 1, first),
         (Status.DOWN, 1, second),

@@ -51,7 +51,15 @@ class Command(BaseCommand):
             queued = monthly.queue(channel, found, first, zone, slugs=slugs, tags=tags)
             self.stdout.write(f"Queued {queued}." if queued else "It was sent already.")
             return
-        columns = ("name", "availability", "without_maintenance", "observed", "outages", "down_seconds")
+        columns = (
+            "name",
+            "availability",
+            "without_maintenance",
+            "observed",
+            "outages",
+            "down_seconds",
+            "maintenance_seconds",
+        )
         print_rows([_row(line) for line in found.lines], columns, self.stdout, as_json=options["json"])
 
 
@@ -65,6 +73,7 @@ def _row(line: reports.Line) -> dict[str, Any]:
         "outages": line.outages,
         "longest_seconds": line.longest,
         "down_seconds": line.found.down,
+        "maintenance_seconds": line.found.maintenance,
     }
 
 

@@ -47,6 +47,7 @@ def test_the_report_shows_a_month(operator_client, shop):
         ("Outages", "1"),
     ):
         assert f'data-label="{label}" class="number">{text}<' in page
+    assert "here none was, so that both are the same" in page
     assert "<img" not in page
     assert "It is not over" not in page
     assert "/dashboard/report.csv?month=2025-10&amp;zone=UTC" in page
