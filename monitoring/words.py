@@ -37,7 +37,9 @@ def share(ratio: float | None) -> str:
     """A share without decimals. All but nothing is not 100 %, and a little is not 0 %."""
     if not ratio:
         return "0 %"
-    return "100 %" if ratio >= 0.9995 else f"{min(99, max(1, round(ratio * 100)))} %"
+    if ratio < 0.005:
+        return "under 1 %"
+    return "100 %" if ratio >= 0.9995 else f"{min(99, round(ratio * 100))} %"
 
 
 def kept(ratio: float | None) -> str:

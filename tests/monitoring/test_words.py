@@ -24,7 +24,8 @@ def test_an_outage_is_never_rounded_away(ratio: float | None, text: str):
 
 
 @pytest.mark.parametrize(
-    ("ratio", "text"), [(1.0, "100 %"), (0.99, "99 %"), (0.994, "99 %"), (0.0001, "1 %"), (0.0, "0 %")]
+    ("ratio", "text"),
+    [(1.0, "100 %"), (0.99, "99 %"), (0.994, "99 %"), (0.006, "1 %"), (0.004, "under 1 %"), (0.0, "0 %")],
 )
 def test_a_share_is_whole_and_honest_at_both_ends(ratio: float, text: str):
     assert words.share(ratio) == text
