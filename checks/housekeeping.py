@@ -34,8 +34,14 @@ def add_housekeeping(chores: Chores, lane: Lane, engine: sa.Engine, *, location:
     """Have `chores` keep house on `lane`."""
     began = clock.monotonic()
 
-    def every(seconds: float, name: str, step: Step) -> None:
+    def every(seconds: float, name: str, step: Step, *, again_after: float | None = None) -> None:
         async def work() -> None:
+            await finish()
+            if again_after is not None:
+                await asyncio.sleep(again_after)
+                await finish()
+
+        async def finish() -> None:
             for _ in range(MOST_STEPS):
                 if not await lane.call(step, engine, clock.utcnow()):
                     break
@@ -52,7 +58,8 @@ def add_housekeeping(chores: Chores, lane: Lane, engine: sa.Engine, *, location:
     for sort in retention.SORTS:
         every(30, f"retention of {sort}", partial(retention.step, sort))
     every(60, "partitions", retention.keep_partitions)
-    every(60, "due-times", lambda engine, now: pull_back(engine, now, location, lease))
+    # At once when the clock was set; what was found just before is recorded a moment after.
+    every(60, "due-times", lambda engine, now: pull_back(engine, now, location, lease), again_after=1.0)
     every(3600, "signs", tidy_signs)
 
 

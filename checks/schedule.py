@@ -23,6 +23,7 @@ from checks.nearest import did_you_mean
 from checks.units import parse_duration
 
 SPREAD = 60.0  # seconds over which first probes, take-overs and restarts are spread
+SET_BACK = timedelta(seconds=5)  # nothing is probed so long before it is due
 RARELY = timedelta(days=5 * 366)  # what occurs more seldom is a mistake
 
 _SECOND = 1_000_000  # microseconds
@@ -67,6 +68,8 @@ def after_result(  # noqa: PLR0917 - all six decide, and their order is that of 
     While a change is being confirmed the next probe comes `retry_interval` after this one was due; otherwise at the
     next place of the grid. Both are later than `finished_at`.
     """
+    if claimed_due - finished_at > SET_BACK:  # the clock was, while it ran: it would be due again after all that time
+        claimed_due = finished_at
     if confirming:
         width = _width(min(retry_interval, interval))
         begun = to_micros(claimed_due)

@@ -93,6 +93,14 @@ def test_while_a_change_is_confirmed_the_retry_interval_counts_and_never_a_longe
     assert after_result(NOON, at(1), 5.0, 10.0, True, "a") == (at(5), 0)
 
 
+@pytest.mark.parametrize("confirming", [False, True])
+@pytest.mark.parametrize("back", [60.0, 3600.0, 86_400.0])
+def test_what_was_probed_while_the_clock_was_set_back_is_due_within_an_interval(confirming: bool, back: float) -> None:
+    following, skipped = after_result(NOON, at(-back), 10.0, 2.0, confirming, "a")
+    assert timedelta(0) < following - at(-back) <= timedelta(seconds=10)
+    assert skipped == 0
+
+
 def test_after_a_stop_of_days_there_is_no_burst() -> None:
     due = next_slot(NOON, 1.0, "a")
     following, skipped = after_result(due, due + timedelta(days=3), 1.0, 1.0, False, "a")
