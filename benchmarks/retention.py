@@ -4,7 +4,7 @@
 
 A store has so many results that are too old, and the product's own worker probes 200 monitors every 5 s. Another
 process, this one, takes pings as web does, and writes. First nothing is too old by the settings; then everything is. The
-difference between the two is what retention costs: the issue allows 250 ms to any ping or write.
+difference between the two is what retention costs: any ping or write may wait 250 ms for it at most.
 """
 
 from __future__ import annotations
