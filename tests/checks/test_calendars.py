@@ -105,24 +105,24 @@ def compare(zone: str, expression: str, first: int, last: int) -> None:
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_two_years_are_as_the_clock_on_the_wall_says(zone: str) -> None:
+def test_a_year_is_as_the_clock_on_the_wall_says(zone: str) -> None:
     for expression in SCHEDULES:
         # The frequent ones around the changes only: elsewhere each hour is like the other.
         if expression in ("*/15 * * * *", "0 * * * *"):
             around_changes(zone, expression)
         else:
-            compare(zone, expression, 2026, 2027)
+            compare(zone, expression, 2026, 2026)
 
 
 def around_changes(zone: str, expression: str) -> None:
     before = timedelta(0)
     changes = [datetime(2026, 6, 15, tzinfo=UTC)]
-    for at, wall in blocks(zone, 2026, 2027):
+    for at, wall in blocks(zone, 2026, 2026):
         ahead = wall - at.replace(tzinfo=None)
         if ahead != before:
             changes.append(at)
         before = ahead
-    expected = list(walk(zone, expression, 2026, 2027))
+    expected = list(walk(zone, expression, 2026, 2026))
     schedule = Schedule.parse({"cron": expression, "timezone": zone})
     for change in changes:
         begin, end = change - timedelta(hours=4), change + timedelta(hours=4)

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from checks.__main__ import main
 from tests.servers import Target, answers, closed_port, echoes, greets
 
 
@@ -92,10 +93,17 @@ def test_a_monitor_of_a_file_is_probed_with_its_secrets_from_the_environment(tmp
         ([], "required: {probe,worker}"),
     ],
 )
-def test_a_wrong_command_line_is_refused_in_words(arguments, words):
-    ran = run_checks(*arguments)
+def test_a_wrong_command_line_is_refused_in_words(arguments, words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_wrong_command_line_is_told_without_a_traceback():
+    ran = run_checks("probe", "nonsense")
     assert ran.returncode == 2
-    assert words in ran.stderr
+    assert "has no port; write host:port" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

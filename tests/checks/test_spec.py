@@ -102,7 +102,7 @@ def specs(draw: st.DrawFn, kind: str) -> MonitorSpec:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])  # of its tables of characters, once
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])  # of its tables of characters, once
 @given(st.data())
 def test_what_is_dumped_is_read_as_it_was(kind: str, data: st.DataObject) -> None:
     spec = data.draw(specs(kind))
@@ -115,7 +115,7 @@ def leaves(value: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])  # of its tables of characters, once
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])  # of its tables of characters, once
 @given(st.data())
 def test_what_is_sealed_hides_every_secret_and_opens_as_it_was(kind: str, data: st.DataObject) -> None:
     spec = data.draw(specs(kind))
