@@ -12,8 +12,11 @@ CONFIG ?= config.example.yaml
 PORT ?= 8000
 SOURCES := checks monitoring tests benchmarks manage.py
 
+# The tests start hundreds of processes: none compiles again what another has compiled, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long check lint types imports docs lock audit browser servers check-docs clean
+.PHONY: help install run test everyday test-long check lint types imports docs lock audit browser servers check-docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +33,11 @@ $(STAMP): requirements-dev.lock
 run: $(STAMP) ## Run everything on this machine: http://127.0.0.1:8000/
 	$(BIN)/python manage.py up --config $(CONFIG) --port $(PORT)
 
-test: lint types imports check-docs browser servers ## Check everything, on both databases, within ten minutes
+# The types beside the tests, with what these leave of the cores: mypy needs half a minute of one.
+test: lint imports check-docs browser servers ## Check everything, on both databases, within ten minutes
+	@$(MAKE) --no-print-directory --jobs=2 types everyday
+
+everyday: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long"
 
 test-long: browser servers ## What needs longer: the full crash matrix and chaos
@@ -44,7 +51,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check $(SOURCES)
 
 types: $(STAMP)
-	$(BIN)/mypy
+	nice $(BIN)/mypy
 
 imports: $(STAMP)
 	$(BIN)/lint-imports
