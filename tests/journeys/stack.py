@@ -217,7 +217,7 @@ class Stack:
 
     def kill(self, role: str) -> int:
         """SIGKILL to the child of that role; its process number."""
-        process = wait_until(lambda: self.find(role), within=10, what=f"{role} runs")
+        process = wait_until(lambda: self.find(role), within=30, what=f"{role} runs")
         process.send_signal(signal.SIGKILL)
         return process.pid
 
@@ -280,7 +280,7 @@ class Stack:
         rows = self.query(f"SELECT status FROM monitor_state WHERE slug = '{slug}'", store=True)
         return str(rows[0]["status"]) if rows else ""
 
-    def wait_status(self, slug: str, status: str, *, within: float = 30.0) -> None:
+    def wait_status(self, slug: str, status: str, *, within: float = 60.0) -> None:
         """Until the monitor has that status."""
         wait_until(lambda: self.status(slug) == status, within=within, what=f"{slug} is {status}")
 

@@ -107,7 +107,7 @@ status_pages:
         """Until so many messages about the monitor came each way."""
         wait_until(
             lambda: all(len(self.told(each, name)) >= count for each in via),
-            within=20,
+            within=60,
             what=f"{count} messages about {name} by {', '.join(via)}",
         )
 
