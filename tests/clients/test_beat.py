@@ -7,6 +7,8 @@ import random
 import signal
 import subprocess
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,25 @@ def test_a_command_that_does_not_listen_is_waited_for(here: Machine, server: Tar
             process.send_signal(signal.SIGHUP)
             process.terminate()
         assert process.wait(20) == 3
+
+
+@pytest.mark.long
+def test_a_storm_of_signals_is_no_exit_code(here: Machine, server: Target) -> None:
+    """Now and then bash calls a wait interrupted by a signal with which it is done."""
+
+    def told_again_and_again(seed: int) -> int:
+        dice = random.Random(seed)
+        script = "trap '' HUP TERM; echo ready; sleep 0.3; exit 3"
+        with here.start(server.url(PING), "sh", "-c", script) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            for _ in range(8):
+                process.send_signal(dice.choice([signal.SIGHUP, signal.SIGTERM]))
+                time.sleep(dice.choice([0, 0.003 * dice.random()]))
+            return process.wait(60)
+
+    with ThreadPoolExecutor(16) as pool:
+        assert Counter(pool.map(told_again_and_again, range(200))) == {3: 200}
 
 
 def test_a_group_that_is_told_to_stop_is_reported(here: Machine, server: Target) -> None:

@@ -75,6 +75,7 @@ def test_a_signal_to_stop_ends_everything_in_time(start_stack: StartStack, numbe
     stack = start_stack(STILLUP_LOG_FORMAT="json")
     assert stack.process is not None
     wait_for_another(stack, "notifier", stack.kill("notifier"))
+    wait_until(lambda: "  admin  " in stack.log, within=60, what="the greeting")
     family = stack.family()
     begun = time.monotonic()
     stack.process.send_signal(number)
