@@ -47,6 +47,7 @@ def first_start(tmp_path: Path, fresh_database: str) -> Iterator[tuple[subproces
         assert process.wait(15) == 0
 
 
+@pytest.mark.long_on("postgresql")
 def test_from_nothing_to_a_page_with_one_command(
     first_start: tuple[subprocess.Popen[str], Stack],
 ) -> None:

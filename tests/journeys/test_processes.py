@@ -70,7 +70,7 @@ def test_nothing_of_ours_outlives_a_killed_up_and_its_successor_finds_everything
     stack.start()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_signal_to_stop_ends_everything_in_time(start_stack: StartStack, number: signal.Signals) -> None:
     stack = start_stack(STILLUP_LOG_FORMAT="json")
     assert stack.process is not None

@@ -53,6 +53,7 @@ def execute(data: Path, database: str, statement: str, *, store: bool = False) -
         conn.commit()
 
 
+@pytest.mark.long_on("sqlite")
 def test_several_that_prepare_at_once_take_turns(tmp_path: Path, database: str) -> None:
     running = [start("prepare", tmp_path / "data", database) for _ in range(3)]
     ended = [(process.communicate(timeout=90)[1], process.returncode) for process in running]
