@@ -122,6 +122,7 @@ class MonitorSpec(BaseModel):
         str_strip_whitespace=True,
         use_attribute_docstrings=True,
         hide_input_in_errors=True,  # an error is logged, and the input may be a password
+        defer_build=True,  # until a kind is first used: a process uses few of them, and starts sooner
     )
 
     source: ClassVar[Literal["probed", "pinged", "derived", "set"]]
