@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from checks import clock
+from checks.deadline import Deadline
 from checks.heartbeats.journal import ANSWER_WITHIN, Journal, NotStored
 from checks.heartbeats.limits import Limits
 from checks.heartbeats.request import METHODS, Headers, Refused, Request, numbers_of, read
@@ -154,7 +155,7 @@ async def _read_body(scope: Scope, receive: Receive) -> tuple[bytes, int]:
         return b"", 0  # there is none (RFC 9112, 6.3)
     kept, size = bytearray(), 0
     try:
-        async with asyncio.timeout(BODY_WITHIN):
+        with Deadline(BODY_WITHIN):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":  # the client left, or its chunks are none
