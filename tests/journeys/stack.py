@@ -301,7 +301,8 @@ class Stack:
         """Until every transition has had its effect and every message is on its way no longer."""
 
         def quiet() -> bool:
-            sending = self.query("SELECT 1 AS one FROM monitoring_notification WHERE status IN ('pending', 'sending')")
-            return self.consumed() and not sending
+            # In this order: the effect of a transition that is consumed between the two is seen by the second.
+            unsent = "SELECT 1 AS one FROM monitoring_notification WHERE status IN ('pending', 'sending')"
+            return self.consumed() and not self.query(unsent)
 
         wait_until(quiet, within=within, what="nothing waits for the notifier", every=0.2)

