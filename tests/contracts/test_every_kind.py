@@ -66,7 +66,7 @@ def test_the_deadline_holds(kind):
     with silence(EXAMPLES[kind]) as address:
         began = time.monotonic()
         result = probe_once(**options_for(kind, address) | {"timeout": "200ms"})
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     assert result.failure.reason is Reason.TIMEOUT
 
 

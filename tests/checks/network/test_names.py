@@ -238,7 +238,7 @@ def test_a_resolver_that_never_answers_is_down_and_named_and_not_our_own_fault()
     with Namer(never) as namer:
         began = time.monotonic()
         result = probe_once(url="http://shop.example/", resolver=namer.address, timeout="300ms")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     assert (result.outcome, result.failure.reason, result.failure.phase) == (Outcome.DOWN, Reason.TIMEOUT, "dns")
     assert result.failure.message == f"timed out after 0.3 s while waiting for the resolver {namer.address}"
 

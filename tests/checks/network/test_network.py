@@ -279,7 +279,7 @@ def test_many_dead_addresses_are_not_all_tried():
     began = time.monotonic()
     result = probe_once(url=f"http://many.example:{closed_port()}/", resources=resources_with(many_example=addresses))
     assert result.outcome is Outcome.DOWN
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 # Our own fault, and our own manners

@@ -198,4 +198,4 @@ def test_a_proxy_with_a_dead_first_address_costs_a_quarter_of_a_second():
     with Target(connects()) as proxy, Target(answers()) as target, silent("127.0.0.9", proxy.port):
         began = time.monotonic()
         assert through(f"http://half.example:{proxy.port}", "127.0.0.1", target.port)[0].endswith(b"ok")
-    assert 0.2 < time.monotonic() - began < 2
+    assert 0.2 < time.monotonic() - began < 5

@@ -116,7 +116,7 @@ def test_the_threads_of_a_dead_zone_are_few_and_other_names_pass():
         resolver.close()
         return took
 
-    assert on_loop(main()) < 1
+    assert on_loop(main()) < 10
 
 
 def test_all_names_of_a_zone_get_their_turn():

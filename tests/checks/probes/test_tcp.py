@@ -66,7 +66,7 @@ def test_another_banner_is_down_soon_and_the_silence_after_it_is_not_latency():
     with Target(greets(b"SSH-2.0-OpenSSH\r\n")) as target:
         began = time.monotonic()
         result = probe_tcp(target.address, expect=['banner contains "ESMTP"'])
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     assert result.failure.message == 'expected banner contains "ESMTP", got "SSH-2.0-OpenSSH\\r\\n"'
     assert result.latency_ns < 150_000_000
 

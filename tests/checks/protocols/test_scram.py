@@ -62,7 +62,7 @@ def test_a_wrong_challenge_is_refused_at_once(example, change, words):
     began = time.monotonic()
     with pytest.raises(ScramProblem, match=words):
         login.proof(change(challenge))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("last", [b"", b"v=", b"v=AAAA", b"e=other-error"])
