@@ -9,9 +9,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -26,8 +28,9 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(200)]
 MONITORS, INTERVAL = 30, 2.0  # seconds
 SLACK = 1.5  # seconds: of a machine that is busy
 A_YEAR = 365 * 86_400
-# A worker whose machine's clock is ahead by what stands in a file. The product reads time at two places.
-WORKER = """
+# A machine whose clock is ahead by what stands in a file, and runs faster than time by a share of what has passed since
+# it was written. The product reads time at two places.
+CLOCK = """
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,51 +40,87 @@ from checks.store import engine
 class Wrong(datetime):
     @classmethod
     def now(cls, tz=None):
-        return datetime.now(tz) + timedelta(seconds=float(Path(sys.argv[1]).read_text()))
+        ahead, faster, since = map(float, Path(sys.argv[1]).read_text().split())
+        right = datetime.now(tz)
+        return right + timedelta(seconds=ahead + faster * (right.timestamp() - since))
 
 clock.datetime = engine.datetime = Wrong
+"""
+WORKER = """
 from checks.worker_process import main
 sys.exit(main(sys.argv[2:]))
+"""
+# What receives pings on that machine; here it pings by itself, each code twice in five seconds of true time.
+EAR = """
+import asyncio, os
+from uuid import UUID
+from checks.heartbeats.journal import Journal
+from checks.heartbeats.runs import Action, Ping
+
+async def hear():
+    journal = Journal(os.environ["STILLUP_MEASUREMENTS_URL"])
+    journal.open()
+    print("hearing", file=sys.stderr, flush=True)
+    while True:
+        for code in sys.argv[2:]:
+            await journal.store(Ping(address=UUID(code), action=Action.SUCCESS, received_at=clock.utcnow()))
+        journal.beat()
+        await asyncio.sleep(2.5)
+
+asyncio.run(hear())
 """
 
 
 class Machine:
-    """A worker, and its machine's clock, which is ahead by so many seconds."""
+    """One process on a machine, and the machine's clock."""
 
-    def __init__(self, url: str, directory: Path, ahead: float) -> None:
-        directory.mkdir()
-        self._ahead, self._log = directory / "ahead", directory / "log"
-        self.set_clock(ahead)
+    def __init__(self, url: str, directory: Path, program: str, *arguments: str) -> None:
+        directory.mkdir(exist_ok=True)
+        self._clock, self._log = directory / "clock", directory / f"log-{len(list(directory.iterdir()))}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("STILLUP_")}
         environment |= {"STILLUP_MEASUREMENTS_URL": url, "STILLUP_DATA_DIR": str(directory)}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", WORKER, str(self._ahead), "--lease", "10s"],
+                [sys.executable, "-c", CLOCK + program, str(self._clock), *arguments],
                 cwd=ROOT,
                 env=environment,
                 stderr=log,
             )
 
-    def set_clock(self, ahead: float) -> None:
-        beside = self._ahead.with_suffix(".new")
-        beside.write_text(str(ahead))
-        beside.replace(self._ahead)
+    def set_clock(self, ahead: float, faster: float = 0.0) -> None:
+        set_clock(self._clock.parent, ahead, faster)
 
     @property
     def log(self) -> str:
         return self._log.read_text()
 
 
+def set_clock(directory: Path, ahead: float, faster: float = 0.0) -> None:
+    """Set the clock of a machine, for all of its processes."""
+    directory.mkdir(exist_ok=True)
+    beside = directory / "clock.new"
+    beside.write_text(f"{ahead} {faster} {time.time()}")
+    beside.replace(directory / "clock")
+
+
 @contextmanager
-def machine(url: str, directory: Path, ahead: float = 0.0) -> Iterator[Machine]:
-    """A machine whose worker has begun to work, and is gone after the block."""
-    found = Machine(url, directory, ahead)
+def running(url: str, directory: Path, said: str, program: str, *arguments: str) -> Iterator[Machine]:
+    """A process that has begun to work, and is gone after the block."""
+    found = Machine(url, directory, program, *arguments)
     try:
-        wait_until(lambda: "working at" in found.log, within=30, what="the worker works")
+        wait_until(lambda: said in found.log, within=30, what=f"it says {said!r}")
         yield found
     finally:
         found.process.kill()
         found.process.wait()
+
+
+@contextmanager
+def machine(url: str, directory: Path, ahead: float = 0.0) -> Iterator[Machine]:
+    """A machine with a worker."""
+    set_clock(directory, ahead)
+    with running(url, directory, "working at", WORKER, "--lease", "10s") as worker:
+        yield worker
 
 
 class Asked:
@@ -152,3 +191,37 @@ def test_workers_whose_clocks_differ_by_minutes_probe_each_due_time_once(
         assert conn.execute(sa.select(blind_interval)).all() == []
     assert len(signs) == 3
     assert all(begun - second <= instant <= clock.utcnow() + second for sign in signs for instant in sign)
+
+
+CLOCKS = {
+    "set by an hour and by a day": [
+        (-3600.0, 0.0),
+        (0.0, 0.0),
+        (3600.0, 0.0),
+        (0.0, 0.0),
+        (-86_400.0, 0.0),
+        (0.0, 0.0),
+    ],
+    "set by ten years": [(10.0 * A_YEAR, 0.0), (0.0, 0.0)],
+    "twice as fast, then half as fast": [(0.0, 1.0), (0.0, -0.5)],
+}
+
+
+@pytest.mark.parametrize("clocks", CLOCKS.values(), ids=CLOCKS)
+def test_no_job_is_late_because_the_clock_of_our_machine_is_wrong(
+    sqlite_store: sa.Engine, sqlite_url: str, tmp_path: Path, clocks: list[tuple[float, float]]
+) -> None:
+    here, codes, asked = tmp_path / "machine", [uuid4() for _ in range(20)], Asked()
+    jobs = [monitor_of(kind="heartbeat", name=f"Job {n}", schedule={"every": "10s"}, grace="10s") for n in range(20)]
+    with Target(asked) as target, machine(sqlite_url, here) as worker:
+        watch(sqlite_store, target.port)
+        publish(sqlite_store, *(replace(job, ping_codes=(code,)) for job, code in zip(jobs, codes, strict=True)))
+        with running(sqlite_url, here, "hearing", EAR, *map(str, codes)) as ear:
+            wait_until(lambda: went_to(sqlite_store).count("up") == MONITORS + 20, within=30, what="all are up")
+            for ahead, faster in clocks:
+                worker.set_clock(ahead, faster)
+                time.sleep(25.0 if faster else 7.0)
+            assert ear.process.poll() is None, ear.log
+            assert worker.process.poll() is None, worker.log
+
+    assert set(went_to(sqlite_store)) <= {"up", "unknown"}, "at worst we say that we do not know"
