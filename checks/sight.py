@@ -67,10 +67,15 @@ class Signs:
         last: datetime | None = conn.execute(
             sa.select(sa.func.max(c.at)).where(c.role == role, c.location == location)
         ).scalar_one()
-        missed = [self._jumps.look(now, clock.monotonic())]
+        jumped = self._jumps.look(now, clock.monotonic())
+        if jumped is not None and jumped.end > now:  # back: the clock was ahead, and so is what it wrote down
+            ours = sa.and_(blind_interval.c.role == role, blind_interval.c.location == location)
+            conn.execute(blind_interval.delete().where(ours, blind_interval.c.end > now))
+            jumped = None
+        missed = [jumped]
         if last is not None and now - last > LONGEST_GAP:
             missed.append(Blind(last, now))
-        blind = [interval for interval in missed if interval is not None]
+        blind = list(dict.fromkeys(interval for interval in missed if interval is not None))
         for interval in blind:
             add_blind(conn, role, location, interval)
         changed = conn.execute(sign_of_life.update().where(c.process == self._key["process"]).values(at=now))
@@ -94,10 +99,13 @@ def last_sign(conn: sa.Connection, role: str, location: str = EVERYWHERE) -> dat
     return at
 
 
-def blindness(conn: sa.Connection, role: str, location: str, ended_after: datetime) -> list[Blind]:
-    """The blind intervals that ended after an instant, the earliest first."""
+def blindness(conn: sa.Connection, role: str, location: str, ended_after: datetime, now: datetime) -> list[Blind]:
+    """The blind intervals that ended after an instant, the earliest first.
+
+    One is written down when it is over: what ends after `now` is of a clock that was ahead.
+    """
     c = blind_interval.c
-    ours = sa.and_(c.role == role, c.location == location, c.end > ended_after)
+    ours = sa.and_(c.role == role, c.location == location, c.end > ended_after, c.end <= now)
     rows = conn.execute(sa.select(c.start, c.end).where(ours).order_by(c.start))
     return [Blind(row.start, row.end) for row in rows]
 

@@ -83,7 +83,7 @@ def _judge(conn: sa.Connection, job: Job, seen: datetime) -> Failure | None:
     known = [at for at in (heard.counted_from, heard.last_ping_at) if at is not None]
     heard_at = max(known, default=None)
     grace = timedelta(seconds=300.0 if spec is None else spec.grace)
-    blind = sight.blindness(conn, sight.WEB, sight.EVERYWHERE, heard_at or due.down_at - grace)
+    blind = sight.blindness(conn, sight.WEB, sight.EVERYWHERE, heard_at or due.down_at - grace, seen)
     down_at = sight.fair_deadline(due.down_at, heard_at, grace, blind)
     late_at = due.late_at if due.late_at is not None and not _hides(blind, due.late_at) else None
     if down_at <= seen:

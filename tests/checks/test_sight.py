@@ -34,7 +34,7 @@ def test_one_process_that_lives_is_enough_to_see(store: sa.Engine, time_passes: 
     assert sign(store, one, 60) == []
     with store.begin() as conn:
         assert last_sign(conn, WEB) == at(60)
-        assert blindness(conn, WEB, EVERYWHERE, at(-1000)) == []
+        assert blindness(conn, WEB, EVERYWHERE, at(-1000), at(60)) == []
 
 
 def test_a_gap_above_ten_seconds_is_a_blind_interval_once(store: sa.Engine) -> None:
@@ -43,8 +43,8 @@ def test_a_gap_above_ten_seconds_is_a_blind_interval_once(store: sa.Engine) -> N
     assert sign(store, Signs(process="two", role=WEB, location=EVERYWHERE), 11) == []
     with store.begin() as conn:
         sight.add_blind(conn, WEB, EVERYWHERE, Blind(at(0), at(12)))
-        assert blindness(conn, WEB, EVERYWHERE, at(0)) == [Blind(at(0), at(11))]
-        assert blindness(conn, WEB, EVERYWHERE, at(11)) == []
+        assert blindness(conn, WEB, EVERYWHERE, at(0), at(12)) == [Blind(at(0), at(11))]
+        assert blindness(conn, WEB, EVERYWHERE, at(11), at(12)) == []
 
 
 def test_ten_seconds_are_no_gap(store: sa.Engine) -> None:
@@ -65,8 +65,19 @@ def test_a_clock_that_jumps_is_a_blindness(time_passes: list[float], sqlite_stor
     sign(sqlite_store, signs, 0)
     time_passes[0] = 2
     assert sign(sqlite_store, signs, 8) == [Blind(at(0), at(8))]
+
+
+def test_a_clock_that_is_set_back_was_ahead_and_what_it_wrote_is_no_blindness(
+    time_passes: list[float], store: sa.Engine
+) -> None:
+    signs = Signs(process="one", role=WEB, location=EVERYWHERE)
+    sign(store, signs, 0)
+    time_passes[0] = 2
+    assert sign(store, signs, 3602) == [Blind(at(0), at(3602))]
     time_passes[0] = 4
-    assert sign(sqlite_store, signs, -3590) == [Blind(at(-3590), at(8))]
+    assert sign(store, signs, 4) == []
+    with store.begin() as conn:
+        assert blindness(conn, WEB, EVERYWHERE, at(0), at(10**6)) == []
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,14 @@ def test_a_blindness_that_ended_shortly_before_the_deadline_moves_it_too(sqlite_
     assert job(sqlite_store).deadline_at == at(75)
 
 
+def test_a_blindness_that_is_not_over_yet_is_of_a_clock_that_was_wrong_and_holds_up_nothing(store: sa.Engine) -> None:
+    publish_job(store)
+    ping(store, at(0))
+    go_blind(store, at(20), at(10**8))
+    live(store, at(71))
+    assert judge(store, at(71)) == "down"
+
+
 def test_a_blindness_before_the_last_ping_hides_nothing(sqlite_store: sa.Engine) -> None:
     publish_job(sqlite_store)
     go_blind(sqlite_store, at(-500), at(-1))
