@@ -118,7 +118,8 @@ def incident(**fields):
 def test_incidents_print_what_scripts_rely_on(published_to_sqlite, make_monitor):
     shop = make_monitor(name="Shop")
     now = clock.utcnow()
-    incident(monitor=shop, monitor_uuid=shop.uuid, monitor_name="Shop", resolved_at=now, resolution="recovered")
+    ended = {"opened_at": now - timedelta(minutes=1), "resolved_at": now, "resolution": "recovered"}
+    incident(monitor=shop, monitor_uuid=shop.uuid, monitor_name="Shop", **ended)
     incident(cause="system:no_resolver", opened_at=now - timedelta(hours=1))
     newest, system = listed("incidents")
     assert (newest["monitor"], newest["cause"], newest["system"], newest["resolution"]) == (
@@ -127,7 +128,7 @@ def test_incidents_print_what_scripts_rely_on(published_to_sqlite, make_monitor)
         False,
         "recovered",
     )
-    assert newest["resolved_at"] >= newest["opened_at"]
+    assert newest["resolved_at"] > newest["opened_at"]
     assert (system["monitor"], system["system"], system["resolved_at"]) == (None, True, None)
     assert [row["id"] for row in listed("incidents", "--open")] == [system["id"]]
     assert len(listed("incidents", "--limit", "1")) == 1
