@@ -56,11 +56,34 @@ def add_housekeeping(chores: Chores, lane: Lane, engine: sa.Engine, *, location:
     every(10, "clock", keep_time)
     every(15, "troubles", clear_stale_troubles)
     for sort in retention.SORTS:
-        every(30, f"retention of {sort}", partial(retention.step, sort))
-    every(60, "partitions", retention.keep_partitions)
+        every(30, f"retention of {sort}", unless_away(partial(retention.step, sort)))
+    every(60, "partitions", keep_partitions)
     # At once when the clock was set; what was found just before is recorded a moment after.
     every(60, "due-times", lambda engine, now: pull_back(engine, now, location, lease), again_after=1.0)
-    every(3600, "signs", tidy_signs)
+    every(3600, "signs", unless_away(tidy_signs))
+
+
+def unless_away(delete: Step) -> Step:
+    """The step, but nothing where all was stopped for more than a day, until a day later: the clock may be wrong."""
+
+    def step(engine: sa.Engine, now: datetime) -> bool:
+        with reading(engine) as conn:
+            if sight.was_away(conn, now):
+                return False
+        return delete(engine, now)
+
+    return step
+
+
+def keep_partitions(engine: sa.Engine, now: datetime) -> bool:
+    """Make the partitions of the next days and drop those that are too old."""
+    retention.make_partitions(engine, now)
+    return unless_away(_drop_partitions)(engine, now)
+
+
+def _drop_partitions(engine: sa.Engine, now: datetime) -> bool:
+    retention.drop_partitions(engine, now)
+    return False
 
 
 def sweep_deadlines(engine: sa.Engine, now: datetime) -> bool:

@@ -24,6 +24,7 @@ EVERYWHERE = ""  # the location of web processes
 SIGN_EVERY = 2.0  # seconds
 LONGEST_GAP = timedelta(seconds=10)
 LARGEST_JUMP = 5.0  # seconds by which the wall clock may differ from the monotonic one between two signs
+LONG_AWAY = timedelta(days=1)
 _KEEP_SIGNS = timedelta(days=1)
 _KEEP_BLIND = timedelta(days=400)
 
@@ -63,10 +64,7 @@ class Signs:
     def write(self, conn: sa.Connection, now: datetime) -> list[Blind]:
         """Say that this process lives; the intervals, now written down, in which nobody of its role did."""
         role, location = self._key["role"], self._key["location"]
-        c = sign_of_life.c
-        last: datetime | None = conn.execute(
-            sa.select(sa.func.max(c.at)).where(c.role == role, c.location == location)
-        ).scalar_one()
+        last = last_sign(conn, role, location, now=now)
         jumped = self._jumps.look(now, clock.monotonic())
         if jumped is not None and jumped.end > now:  # back: the clock was ahead, and so is what it wrote down
             ours = sa.and_(blind_interval.c.role == role, blind_interval.c.location == location)
@@ -78,7 +76,9 @@ class Signs:
         blind = list(dict.fromkeys(interval for interval in missed if interval is not None))
         for interval in blind:
             add_blind(conn, role, location, interval)
-        changed = conn.execute(sign_of_life.update().where(c.process == self._key["process"]).values(at=now))
+        changed = conn.execute(
+            sign_of_life.update().where(sign_of_life.c.process == self._key["process"]).values(at=now)
+        )
         if changed.rowcount == 0:
             conn.execute(sign_of_life.insert().values(**self._key, started_at=self._started_at, at=now))
         return blind
@@ -91,12 +91,29 @@ def add_blind(conn: sa.Connection, role: str, location: str, interval: Blind) ->
     conn.execute(insert(blind_interval).values(row).on_conflict_do_nothing())
 
 
-def last_sign(conn: sa.Connection, role: str, location: str = EVERYWHERE) -> datetime | None:
-    """When a process of this role last said that it lives; None: never."""
+def last_sign(conn: sa.Connection, role: str, location: str = EVERYWHERE, *, now: datetime) -> datetime | None:
+    """When a process of this role last said that it lives; None: never.
+
+    What lies further ahead than clocks may differ says nothing: it is of a process that ended while its clock was ahead.
+    """
     c = sign_of_life.c
-    statement = sa.select(sa.func.max(c.at)).where(c.role == role, c.location == location)
+    believable = c.at <= now + timedelta(seconds=LARGEST_JUMP)
+    statement = sa.select(sa.func.max(c.at)).where(c.role == role, c.location == location, believable)
     at: datetime | None = conn.execute(statement).scalar_one()
     return at
+
+
+def was_away(conn: sa.Connection, now: datetime) -> bool:
+    """Whether this comes out of more than `LONG_AWAY` in which nothing looked, and no more than that ago.
+
+    Either all was stopped for so long, or a clock is wrong: what is deleted by such a clock would be lost for ever.
+    """
+    last: datetime | None = conn.execute(sa.select(sa.func.max(sign_of_life.c.at))).scalar_one()
+    if last is not None and now - last > LONG_AWAY:
+        return True
+    c = blind_interval.c
+    recent = conn.execute(sa.select(c.start, c.end).where(c.end > now - LONG_AWAY, c.end <= now))
+    return any(row.end - row.start > LONG_AWAY for row in recent)
 
 
 def blindness(conn: sa.Connection, role: str, location: str, ended_after: datetime, now: datetime) -> list[Blind]:

@@ -45,7 +45,7 @@ def sweep(conn: sa.Connection, now: datetime) -> bool:
     A job is judged only after a web process lived past its deadline: until then a ping may be on its way, or lost. What
     a blindness covers is moved to its end plus the grace.
     """
-    seen_until = sight.last_sign(conn, sight.WEB)
+    seen_until = sight.last_sign(conn, sight.WEB, now=now)
     if seen_until is None:
         return False
     judged = _is_overdue(min(now, seen_until))

@@ -101,11 +101,15 @@ def behind(there: Iterable[Partition], until: datetime) -> list[str]:
     return [one.name for one in there if one.end is not None and one.end <= to_micros(until)]
 
 
-def keep(engine: sa.Engine, now: datetime, until: datetime) -> None:
-    """Make the partitions that are needed, and drop those whose results are all from before `until`."""
+def make(engine: sa.Engine, now: datetime) -> None:
+    """Make the partitions that are needed."""
+    _do(engine, "made", partial(make_ahead, now=now))
+
+
+def drop(engine: sa.Engine, until: datetime) -> None:
+    """Drop those whose results are all from before `until`, each in a transaction of its own."""
     with reading(engine) as conn:
         old = behind(listed(conn), until)
-    _do(engine, "made", partial(make_ahead, now=now))
     for name in old:
         _do(engine, "dropped", partial(_drop, name=name, until=until))
 

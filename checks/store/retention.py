@@ -59,13 +59,18 @@ def step(sort: str, engine: sa.Engine, now: datetime) -> bool:
     return deleted >= BATCH
 
 
-def keep_partitions(engine: sa.Engine, now: datetime) -> bool:
-    """Make the partitions of the next days and drop those that are too old; nothing on SQLite. False: that was all."""
+def make_partitions(engine: sa.Engine, now: datetime) -> None:
+    """Make the partitions of the next days; nothing on SQLite."""
+    if engine.dialect.name == "postgresql":
+        partitions.make(engine, now)
+
+
+def drop_partitions(engine: sa.Engine, now: datetime) -> None:
+    """Drop the partitions of days that are too old; nothing on SQLite."""
     if engine.dialect.name == "postgresql":
         with reading(engine) as conn:
             until = _until(conn, now)
-        partitions.keep(engine, now, until)
-    return False
+        partitions.drop(engine, until)
 
 
 def too_old(engine: sa.Engine, now: datetime) -> dict[str, int]:

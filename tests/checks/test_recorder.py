@@ -94,7 +94,7 @@ def test_results_are_recorded_in_batches_with_a_sign_of_life(store: sa.Engine) -
     assert len(results(store)) == 700
     assert len(commits) <= 5
     with store.begin() as conn:
-        assert last_sign(conn, WORKER, "local") is not None
+        assert last_sign(conn, WORKER, "local", now=clock.utcnow()) is not None
 
 
 def test_one_result_that_cannot_be_written_is_set_aside(store: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:

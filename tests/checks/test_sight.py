@@ -33,7 +33,7 @@ def test_one_process_that_lives_is_enough_to_see(store: sa.Engine, time_passes: 
     time_passes[0] = 60
     assert sign(store, one, 60) == []
     with store.begin() as conn:
-        assert last_sign(conn, WEB) == at(60)
+        assert last_sign(conn, WEB, now=at(60)) == at(60)
         assert blindness(conn, WEB, EVERYWHERE, at(-1000), at(60)) == []
 
 
@@ -58,6 +58,16 @@ def test_each_location_has_its_own_sight(sqlite_store: sa.Engine) -> None:
     assert sign(sqlite_store, Signs(process="c", role=WORKER, location="oslo"), 101) == []
     assert sign(sqlite_store, Signs(process="d", role=WORKER, location="riga"), 101) == [Blind(at(0), at(101))]
     assert sign(sqlite_store, Signs(process="e", role=WEB, location=EVERYWHERE), 101) == []
+
+
+def test_a_sign_of_a_clock_that_was_ahead_says_nothing(store: sa.Engine, time_passes: list[float]) -> None:
+    sign(store, Signs(process="ahead", role=WEB, location=EVERYWHERE), 3600)
+    sign(store, Signs(process="a little", role=WEB, location=EVERYWHERE), 4)
+    with store.begin() as conn:
+        assert last_sign(conn, WEB, now=at(0)) == at(4)
+        assert last_sign(conn, WEB, now=at(-2)) is None
+        assert last_sign(conn, WEB, now=at(3600)) == at(3600)
+    assert sign(store, Signs(process="one", role=WEB, location=EVERYWHERE), 20) == [Blind(at(4), at(20))]
 
 
 def test_a_clock_that_jumps_is_a_blindness(time_passes: list[float], sqlite_store: sa.Engine) -> None:

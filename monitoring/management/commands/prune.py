@@ -31,7 +31,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{count:>12,} {sort} {verb}")
         if options["dry_run"]:
             return
-        retention.keep_partitions(engine, now)
+        retention.drop_partitions(engine, now)
         while retention.prune(engine, now):
             time.sleep(BETWEEN_STEPS)  # others write too
         left = sum(retention.too_old(engine, now).values())

@@ -51,7 +51,11 @@ def go_blind(store: sa.Engine, start: datetime, end: datetime) -> None:
 
 
 def judge(store: sa.Engine, now: datetime) -> str:
-    """The status after a sweep."""
+    """The status after a sweep. Who is said to live until later has given a sign by now."""
+    with store.connect() as conn:
+        lives = conn.execute(sa.select(sa.func.max(sign_of_life.c.at) >= now)).scalar_one()
+    if lives:
+        live(store, now)
     with store.begin() as conn:
         sweep(conn, now)
     return status(store)

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from alembic import command
 
 from checks.clock import to_micros
+from checks.housekeeping import keep_partitions
 from checks.store import partitions, reader, revisions
 from checks.store.engine import SCHEMA, open_engine, reading
 from checks.store.partitions import BEFORE, OTHER, listed, make_ahead
 from checks.store.periods import HOUR
-from checks.store.retention import keep_partitions, prune, too_old
+from checks.store.retention import prune, too_old
 from checks.store.schema import dirty_period, result
 from checks.store.upgrade import config_for, upgrade
 from tests import postgres
