@@ -285,8 +285,11 @@ async def serve(mail: MailPings, host: str, port: int, stop: asyncio.Event | Non
     """Take mails until `stop`, or SIGTERM or SIGINT. Raises OSError where it can't listen."""
     loop = asyncio.get_running_loop()
     stop = stop or _stop_on_signals(loop)
-    server = await loop.create_server(lambda: Connection(mail), host, port, backlog=MOST_CONNECTIONS)
+    server = await loop.create_server(
+        lambda: Connection(mail), host, port, backlog=MOST_CONNECTIONS, start_serving=False
+    )
     await asyncio.to_thread(mail.open)
+    await server.start_serving()  # not before: a mail would be told to come again
     beating = asyncio.create_task(_beat(mail), name="beat")
     logger.info("taking mails on %s port %d", host, port, extra={"action": "listening", "host": host, "port": port})
     await stop.wait()

@@ -106,6 +106,20 @@ def said(port: int, to: tuple[str, ...], raw: bytes, sender: str = "cron@db1.exa
         return f"{code} {words.decode()}"
 
 
+def test_nobody_is_sent_away_because_the_store_is_not_open_yet(
+    store_url: str, heartbeat: PublishedMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = MailPings.open
+
+    def later(mail: MailPings) -> None:
+        time.sleep(0.3)
+        at_once(mail)
+
+    monkeypatch.setattr(MailPings, "open", later)
+    with serving(store_url) as (_, port):
+        assert send(port).startswith("250")
+
+
 def test_a_mail_is_a_ping_with_its_text_and_its_sender(port: int, store: sa.Engine) -> None:
     before = clock.utcnow()
     assert send(port, subject="cron", text="copied 3 files") == "250 2.0.0 the ping is stored"
