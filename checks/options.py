@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le, MaxLen, MinLen
@@ -83,13 +87,39 @@ def options(model: type[BaseModel]) -> dict[str, Option]:
     return {
         name: Option(
             name=name,
-            help=" ".join((info.description or "").split()),
+            help=sentence_of(model, name),
             required=info.is_required(),
             default=info.get_default(call_default_factory=True),
             value=_value(info.annotation, info.metadata),
         )
         for name, info in _in_order(model)
     }
+
+
+def sentence_of(model: type[BaseModel], name: str) -> str:
+    """What the code says below an option, on one line. Read when somebody asks: nothing that only runs needs it.
+
+    A model that was made at run time brings its sentences along.
+    """
+    if said := model.model_fields[name].description:
+        return said
+    for cls in model.__mro__[: model.__mro__.index(BaseModel)]:
+        if said := _sentences(cls.__module__).get((cls.__name__, name)):
+            return said
+    return ""
+
+
+@cache
+def _sentences(module: str) -> Mapping[tuple[str, str], str]:
+    """The strings that stand below annotated names of the classes of a module."""
+    found: dict[tuple[str, str], str] = {}
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    for cls in (part for part in tree.body if isinstance(part, ast.ClassDef)):
+        for option, below in pairwise(cls.body):
+            match option, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    found[cls.name, name] = " ".join(text.split())
+    return found
 
 
 def _in_order(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:

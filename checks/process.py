@@ -31,6 +31,17 @@ def process_name(role: str) -> str:
     return f"{role}@{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """While modules are loaded nearly nothing becomes garbage, and the collector would look through all of it for it."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def leave_loaded_alone() -> None:
     """Have the collector never look again at what is loaded by now. It stays, and a look at it all stops every thread."""
     gc.collect()

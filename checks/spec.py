@@ -120,7 +120,6 @@ class MonitorSpec(BaseModel):
         extra="forbid",
         frozen=True,
         str_strip_whitespace=True,
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,  # an error is logged, and the input may be a password
         defer_build=True,  # until a kind is first used: a process uses few of them, and starts sooner
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from checks.environment import EnvironmentProblem
-from checks.process import WRONG_CONFIGURATION
+from checks.process import WRONG_CONFIGURATION, loading
 from monitoring.address import add_server_arguments, address_of
 
 
@@ -51,16 +51,19 @@ def main(argv: Sequence[str]) -> int:
     try:
         _set_environment(argv)
         if argv[1:2] == ["up"]:
-            from monitoring.up import main as run_up
+            with loading():
+                from monitoring.up import main as run_up
 
             return run_up(list(argv[2:]))
         if argv[1:2] == ["worker"]:
             # A worker knows nothing of Django: it starts in a third of the time and half the memory.
-            from checks.worker_process import main as run_worker
+            with loading():
+                from checks.worker_process import main as run_worker
 
             _leave_at_once(run_worker(list(argv[2:])))
         if argv[1:2] == ["mail_pings"]:
-            from monitoring.mail_pings import main as run_mail_pings
+            with loading():
+                from monitoring.mail_pings import main as run_mail_pings
 
             _leave_at_once(run_mail_pings(list(argv[2:])))
         if argv[1:2] == ["backup"]:
@@ -71,8 +74,12 @@ def main(argv: Sequence[str]) -> int:
             from monitoring.backup.commands import run_restore
 
             return run_restore(list(argv[2:]))
-        from django.core.management import execute_from_command_line
+        with loading():
+            import django
+            from django.core.management import execute_from_command_line
 
+            if argv[1:2] in (["web"], ["notifier"]):
+                django.setup()
         execute_from_command_line(list(argv))
         if argv[1:2] in (["web"], ["notifier"]):
             _leave_at_once(0)

@@ -35,7 +35,7 @@ Expressions = Annotated[
 class ScheduleOptions(BaseModel):
     """When the job is expected: one of `every`, `cron` and `oncalendar`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     every: Annotated[Duration, Field(ge=1.0, le=366 * DAY)] | None = None
     """At least so often, counted from its last ping: 1 s to 366 d."""

@@ -49,7 +49,7 @@ def facts_of(reply: bytes) -> dict[str, Any]:
 class Step(BaseModel):
     """One turn of a dialogue: something is sent, a reply is read, TLS begins. Each of the three may be left out."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     send: Annotated[Payload, Field(max_length=4096)] = ""
     """Text that is sent, as it stands, with its line ends: "EHLO monitor\\r\\n"."""

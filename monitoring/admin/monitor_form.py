@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from checks.environment import EnvironmentProblem
+from checks.options import sentence_of
 from checks.probes import KINDS, parse_spec, spec_class
 from checks.spec import MonitorSpec, ProbedSpec, dump, secret_options
 from monitoring import groups
@@ -146,7 +147,7 @@ def fieldsets_of(form: type[MonitorForm]) -> list[tuple[str, dict[str, Any]]]:
         option = name.removeprefix(CLEAR).partition(SEPARATOR)[0]
         common = option in MonitorSpec.model_fields
         groups["what" if common else "judged" if option in ProbedSpec.model_fields else "kind"].append(name)
-    sentence = (spec.model_fields["kind"].description or "").rstrip(".")
+    sentence = sentence_of(spec, "kind").rstrip(".")
     found: list[tuple[str, dict[str, Any]]] = [
         ("What it is", {"fields": groups["what"]}),
         (f"{form.kind}: {sentence[:1].lower()}{sentence[1:]}", {"fields": groups["kind"]}),

@@ -20,6 +20,7 @@ from unfold.views import ChangeList as UnfoldChangeList
 from checks import clock
 from checks.environment import EnvironmentProblem
 from checks.evidence import hidden
+from checks.options import sentence_of
 from checks.probes import KINDS, spec_class
 from checks.spec import redact
 from checks.store import reader
@@ -92,9 +93,7 @@ class MonitorAdmin(OwnedAdmin):
         if request.GET.get("kind") in KINDS or not self.has_add_permission(request):
             answer: HttpResponse = super().add_view(request, form_url, extra_context)
             return answer
-        kinds = [
-            (name, spec_class(name).model_fields["kind"].description, kind.missing()) for name, kind in KINDS.items()
-        ]
+        kinds = [(name, sentence_of(spec_class(name), "kind"), kind.missing()) for name, kind in KINDS.items()]
         context = {
             **self.admin_site.each_context(request),
             "title": "Add monitor",

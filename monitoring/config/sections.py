@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
 
+from checks.options import sentence_of
 from checks.probes import spec_class
 from checks.spec import DAY, MINUTE, Duration, Line, MonitorSpec, ProbedSpec, Secret, Slug, Tag, Text
 from monitoring.channels import check_url
@@ -26,7 +29,7 @@ Title = Annotated[Line, Field(min_length=1, max_length=200)]
 class Section(BaseModel):
     """Something that stands in the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
 def _is_channel_url(url: str) -> str:
@@ -147,9 +150,17 @@ class PageItem(Section):
 
 # What all probed monitors may share; limits and sentences are the monitors' own.
 SHARED = ("interval", "timeout", "retry_interval", "failures", "successes", "locations", "quorum")
+
+
+def _of_monitors(name: str) -> FieldInfo:
+    option = copy(ProbedSpec.model_fields[name])
+    option.description = sentence_of(ProbedSpec, name)
+    return option
+
+
 Defaults: type[BaseModel] = create_model(  # type: ignore[call-overload]  # the fields are made of the monitors' own
     "Defaults",
     __config__=MonitorSpec.model_config,
     __doc__="Options of every probed monitor that does not set them itself.",
-    **{name: (ProbedSpec.model_fields[name].annotation, ProbedSpec.model_fields[name]) for name in SHARED},
+    **{name: (ProbedSpec.model_fields[name].annotation, _of_monitors(name)) for name in SHARED},
 )

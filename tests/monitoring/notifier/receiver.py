@@ -53,7 +53,7 @@ class Receiver:
     def keys(self) -> list[str]:
         return [request.key for request in self.requests]
 
-    def wait_for(self, count: int, seconds: float = 10.0) -> list[Received]:
+    def wait_for(self, count: int, seconds: float = 30.0) -> list[Received]:
         end = time.monotonic() + seconds
         while len(self.requests) < count and time.monotonic() < end:
             time.sleep(0.01)
