@@ -152,9 +152,9 @@ class Observation:
     complete: bool = False  # the answer came to its end, whatever it says
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # to freeze it would cost a hundredth of a probe
 class Result:
-    """One probe, judged.
+    """One probe, judged. Nobody changes it.
 
     `latency_ns` is from the start of the probe to the end of the answer; None where no answer was complete.
     """

@@ -95,6 +95,7 @@ async def dial(
     connection, address, made_ns = await _through(context, host, port, route, make)
     connection.made_ns = made_ns
     try:
+        connection.ip = address
         connection.peer = context.seen.evidence["address"] = shown(address, port)
         context.stopwatch.mark("connect", "first_byte" if tls is None else "tls", made_ns)
         if tls is not None:

@@ -50,7 +50,8 @@ class Connection(asyncio.Protocol):
 
     # What a connection begins with stands in the class: a probe makes one, and most of it never changes.
     transport: Transport | None = None
-    peer = ""  # address and port it is connected to
+    ip = ""  # address it is connected to
+    peer = ""  # the same with the port, as people read it
     opening = b""  # what it says the moment it stands, in clear, where it stands `alone`
     opened_ns = 0  # when it did
     alone = False  # no attempt at another address may stand beside it

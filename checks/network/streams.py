@@ -29,6 +29,9 @@ SET = 50_000_000  # nanoseconds by which the wall's clock must have moved agains
 _INFO = struct.Struct("@B67xI28xI")
 _ASKED, _CLOSED = 2, 7  # of its states: nobody has answered yet; refused, or broken since
 _HAS_EPOLL = hasattr(select, "epoll")
+if _HAS_EPOLL:
+    # Told once of each change, and not for as long as it lasts.
+    _CHANGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
 C = TypeVar("C", bound=Connection)
 
@@ -40,6 +43,7 @@ class Streams:
         self._streams: dict[int, Stream] = {}  # by the number of the socket
         self._set: select.epoll | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.room = memoryview(bytearray(READ))  # what was read last, for whoever reads
         self.now_ns = 0  # when we last looked
         self._wall_ahead_ns = 0  # by how much the wall's clock was ahead of ours then
         self._is_set = False  # the wall's clock, since we looked before
@@ -55,7 +59,7 @@ class Streams:
         except BaseException:
             connection.abort()
             raise
-        connection.peer = shown(address, port)
+        connection.ip, connection.peer = address, shown(address, port)
         return connection
 
     def close(self) -> None:
@@ -83,8 +87,7 @@ class Streams:
         if problem not in (0, errno.EINPROGRESS):
             raise OSError(problem, os.strerror(problem))
         watched = self._set or self._begin()
-        # Told once of each change, and not for as long as it lasts.
-        watched.register(stream.number, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+        watched.register(stream.number, _CHANGES)
         self._streams[stream.number] = stream
         return stream.standing
 
@@ -176,7 +179,9 @@ class Stream:
         if connection is None or self._paused:
             return
         try:
-            data, ancillary, _, _ = self._sock.recvmsg(READ, ROOM)
+            room = self._streams.room
+            size, ancillary, _, _ = self._sock.recvmsg_into((room,), ROOM)
+            data = bytes(room[:size])
         except (BlockingIOError, InterruptedError):
             if self._trouble is not None:
                 self._lose(self._trouble)

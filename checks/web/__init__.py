@@ -128,7 +128,10 @@ async def fetch(
             cookies.take(request.url, exchange.headers)
         location = exchange.header(b"location") if follow and exchange.status in REDIRECTS else None
         if not location:
-            return await _answer(exchange, request.url, trail)
+            body: bytes | None = exchange.body
+            if encoding := _encoding(exchange):
+                body = await decoded(exchange.body, encoding, whole=not exchange.cut)
+            return _answer(exchange, body, request.url, trail)
         if cookies is None:
             cookies = Cookies()
             cookies.take(request.url, exchange.headers)
@@ -215,14 +218,11 @@ def _refuse_denied(context: ProbeContext, host: str) -> None:
         raise ProbeFailure(Failure(reason=Reason.DENIED, message=message, phase="connect"))
 
 
-async def _answer(exchange: Exchange, url: Url, trail: list[dict[str, Any]]) -> Answer:
+def _answer(exchange: Exchange, body: bytes | None, url: Url, trail: list[dict[str, Any]]) -> Answer:
+    """What a target answered. `body` is decoded; None where nobody knows how."""
     notes = []
-    encoding = _encoding(exchange)
-    body: bytes | None = exchange.body
-    if encoding:
-        body = await decoded(exchange.body, encoding, whole=not exchange.cut)
     if body is None:
-        notes.append(f"unknown content-encoding {encoding[:100]}: the body was not read")
+        notes.append(f"unknown content-encoding {_encoding(exchange)[:100]}: the body was not read")
     else:
         body = as_utf8(body, _content_type(exchange))
     if exchange.cut:
@@ -234,7 +234,7 @@ async def _answer(exchange: Exchange, url: Url, trail: list[dict[str, Any]]) -> 
         url=url,
         trail=trail,
         version=exchange.version,
-        ip=exchange.peer.rpartition(":")[0].strip("[]"),
+        ip=exchange.ip,
         received_bytes=exchange.received_bytes,
         size=exchange.length if exchange.cut else exchange.received_bytes,
         cut=exchange.cut,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -111,9 +111,9 @@ class WebSpec(ProxiedSpec, SecuredSpec):
         fields.update({name.lower(): value for name, value in headers.items()})
         return Request(url=url, method=method, headers=fields, body=body)
 
-    async def ask(self, context: ProbeContext, request: Request, cookies: Cookies | None = None) -> Answer:
+    def ask(self, context: ProbeContext, request: Request, cookies: Cookies | None = None) -> Awaitable[Answer]:
         """The answer to a request, reached and followed as the options say."""
-        return await fetch(
+        return fetch(
             context,
             request,
             tls=self.secured,
