@@ -50,6 +50,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link("Monitors", "monitor_heart", "admin:monitoring_monitor_changelist"),
                     _link("Incidents", "emergency_home", "admin:monitoring_incident_changelist"),
+                    _link("Maintenance", "construction", "admin:monitoring_maintenancewindow_changelist"),
                     _link("Objectives", "target", "admin:monitoring_objective_changelist"),
                 ],
             },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,8 +12,9 @@ from django.db.models import Q
 
 from checks.status import Status
 from checks.store import reader
-from checks.store.availability import Availability, Interval, Span, availabilities
+from checks.store.availability import Availability, Interval, availabilities
 from checks.store.engine import reading
+from monitoring import maintenance
 from monitoring.models import Incident, Monitor
 from monitoring.publish import store_engine
 
@@ -99,18 +100,14 @@ def report(
     *,
     slugs: Collection[str] = (),
     tags: Collection[str] = (),
-    announced: Mapping[UUID, Sequence[Span]] | None = None,
 ) -> Report:
-    """The monitors that have one of these slugs or tags, or all, by name; with those that are gone, where all are.
-
-    `announced` is maintenance, by monitor.
-    """
+    """The monitors that have one of these slugs or tags, or all, by name; with those that are gone, where all are."""
     known = _monitors(start, slugs, tags)
     with reading(store_engine()) as conn:
         if not slugs and not tags:
             views = reader.overview(conn, now, include_removed=True)
             known |= {v.uuid: (v.slug, v.name, v.kind, True) for v in views if v.removed and v.uuid not in known}
-        found = availabilities(conn, known, start, end, now, announced=announced)
+        found = availabilities(conn, known, start, end, now, announced=maintenance.spans(known, start, end))
     incidents = _incidents(known, start, end)
     lines, unseen = [], []
     for uuid, (slug, name, kind, gone) in sorted(known.items(), key=lambda item: item[1][1].casefold()):
@@ -149,12 +146,11 @@ def _is_trouble(interval: Interval) -> bool:
     return interval.announced or interval.status in (Status.DOWN, Status.DEGRADED, Status.UNKNOWN)
 
 
-def of_monitor(
-    monitor: UUID, start: datetime, end: datetime, now: datetime, announced: Sequence[Span] = ()
-) -> tuple[Availability, list[Stretch]]:
+def of_monitor(monitor: UUID, start: datetime, end: datetime, now: datetime) -> tuple[Availability, list[Stretch]]:
     """The availability of one monitor, and every interval that it is made of."""
+    announced = maintenance.spans([monitor], start, end)
     with reading(store_engine()) as conn:
-        found = availabilities(conn, [monitor], start, end, now, announced={monitor: announced})
+        found = availabilities(conn, [monitor], start, end, now, announced=announced)
     seen = found.get(monitor, Availability())
     return seen, _linked(seen.intervals, _incidents([monitor], start, end).get(monitor, ()))
 

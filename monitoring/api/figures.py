@@ -14,7 +14,7 @@ from checks.store import reader
 from checks.store.engine import reading as snapshot
 from checks.store.tally import APDEX, Tally
 from checks.units import parse_duration
-from monitoring import windows
+from monitoring import maintenance, windows
 from monitoring.api.door import Document, Refused, reading
 from monitoring.models import Monitor
 from monitoring.publish import store_engine
@@ -30,9 +30,10 @@ def of_monitor(request: HttpRequest, *, slug: str) -> Document:
     """Counts, percentiles, success rate, apdex and availability of a window, the phases and the locations beside."""
     monitor, now = _monitor(slug), clock.utcnow()
     window, apdex = _window(request.GET, now), _apdex(request.GET)
+    announced = maintenance.of_monitor(monitor.uuid, window.start, window.end)
     with snapshot(store_engine()) as conn:
         found = reader.summary(conn, monitor.uuid, window.start, window.end, apdex=apdex)
-        available = reader.availability(conn, monitor.uuid, window.start, window.end, now)
+        available = reader.availability(conn, monitor.uuid, window.start, window.end, now, announced=announced)
     return {
         "monitor": monitor.slug,
         "window": _named(window),

@@ -4,6 +4,7 @@ from monitoring.models.access import ApiKey, PingKey
 from monitoring.models.alerting import AlertRule, AlertRuleChannel, Channel
 from monitoring.models.configuration import ConfigurationFile
 from monitoring.models.incident import Incident, IncidentUpdate, PostMortem
+from monitoring.models.maintenance import MaintenanceWindow
 from monitoring.models.monitor import Monitor, Owner
 from monitoring.models.notification import ConsumedTransition, KnownStore, Notification
 from monitoring.models.objective import Objective, PromisedHour
@@ -21,6 +22,7 @@ __all__ = [
     "Incident",
     "IncidentUpdate",
     "KnownStore",
+    "MaintenanceWindow",
     "Monitor",
     "Notification",
     "Objective",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -18,7 +18,7 @@ from django.db.models import Q, QuerySet
 
 from checks import clock
 from checks.environment import EnvironmentProblem
-from monitoring import channels
+from monitoring import channels, maintenance
 from monitoring.models import Channel, Incident, Notification
 from monitoring.notifier import messages, mutes, system
 from monitoring.notifier.messages import Message
@@ -117,17 +117,22 @@ def _claim_one(
             lock = Incident.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=incident)
             if not lock.values_list("pk").first():
                 return None
-        row = _locked(Notification.objects.select_related("channel")).filter(pk=uuid).first()
+        row = _locked(Notification.objects.select_related("channel", "incident")).filter(pk=uuid).first()
         if row is None or not _is_due(row, now):
             return None
         neighbours = [row] if incident is None else _neighbours(row)
         place = next(number for number, other in enumerate(neighbours) if other.pk == row.pk)
+        if _wait_for_maintenance(row, now):
+            return None
         recipients = row.channel.recipients if row.channel else None
         waiting = [_waiting(other, now) for other in neighbours]
+        expected = _was_expected(row, neighbours)
         for number, other in enumerate(neighbours[: place + 1]):
             if other.status in (Status.PENDING, Status.SENDING) and not waiting[number].being_sent:
                 later = waiting[number + 1 :]
-                why = mutes.reason_to_hold(waiting[number], later, recipients=recipients, muted=muted)
+                why = mutes.reason_to_hold(
+                    waiting[number], later, recipients=recipients, muted=muted, expected=expected
+                )
                 if why is not None:
                     _hold(other, why.value)
                     waiting[number] = mutes.Waiting(event=other.event, status=Status.HELD)
@@ -154,6 +159,33 @@ def _claim_one(
             repeat=repeat,
             message=messages.render(row.event, row.facts, now, repeat=repeat, untold=untold),
         )
+
+
+def _wait_for_maintenance(row: Notification, now: datetime) -> bool:
+    """Put off what nobody needs to know while maintenance of its monitor is announced; whether it was."""
+    about = row.incident
+    if row.event not in maintenance.WAITING or about is None or about.resolved_at is not None:
+        return False
+    window = maintenance.over(about.monitor_uuid, now, now) if about.monitor_uuid else None
+    if window is None:
+        return False
+    why = f"{maintenance.NOTE}: {window.title}"[:500]
+    Notification.objects.filter(pk=row.pk).update(
+        status=Status.PENDING, next_attempt_at=window.ends_at, note=why, leased_until=None, leased_by=""
+    )
+    extra = {"action": "notification_waits", "key": row.key, "until": window.ends_at.isoformat()}
+    logger.info("%s waits until maintenance is over, at %s.", row.key, window.ends_at, extra=extra)
+    return True
+
+
+def _was_expected(row: Notification, neighbours: Sequence[Notification]) -> bool:
+    """Whether nobody was told of an outage that lay in announced maintenance from its beginning to its end."""
+    about = row.incident
+    if about is None or about.resolved_at is None or about.monitor_uuid is None:
+        return False
+    if any(other.status in (Status.SENT, Status.SENDING) or other.in_doubt for other in neighbours):
+        return False
+    return maintenance.over(about.monitor_uuid, about.opened_at, about.resolved_at) is not None
 
 
 def _is_due(row: Notification, now: datetime) -> bool:
@@ -225,7 +257,9 @@ def settle(claimed: Claimed, name: str, answer: Answer, now: datetime) -> None:
             row.status, row.sent_at = Status.SENT, now
         elif row.event == Event.TEST:
             row.status = Status.DEAD  # whoever pressed the button waits for the answer, not for the day after
-        elif now - row.created_at >= GIVE_UP:
+        elif now - row.created_at >= GIVE_UP and row.attempts >= len(
+            PAUSES
+        ):  # it may have waited for us, or for a date
             row.status = Status.DEAD
             row.note = f"given up after {claimed.attempt} attempts: {answer.error}"[:500]
         else:

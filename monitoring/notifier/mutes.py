@@ -17,6 +17,7 @@ class Hold(StrEnum):
     FOLDED = "folded into the message that it is resolved, which says from when to when it lasted"
     CHANNEL_DELETED = "withdrawn: the channel was deleted"
     RECIPIENT_GONE = "withdrawn: the channel's URL was changed and names fewer recipients"
+    MAINTENANCE = "never told: it began and ended while maintenance was announced"
     MUTED = "muted: this installation was restored from a backup and tells nobody anything until `manage.py unmute`"
 
 
@@ -31,11 +32,17 @@ class Waiting:
 
 
 def reason_to_hold(
-    message: Waiting, later: Sequence[Waiting], *, recipients: int | None, muted: bool = False
+    message: Waiting,
+    later: Sequence[Waiting],
+    *,
+    recipients: int | None,
+    muted: bool = False,
+    expected: bool = False,
 ) -> Hold | None:
     """Why the message will never be sent; None where it may. `recipients` of its channel, None where that is gone.
 
-    What is due while we are `muted` is not kept for later: whoever is heard again speaks of what happens then.
+    What is due while we are `muted` is not kept for later: whoever is heard again speaks of what happens then. An outage
+    is `expected` that began and ended while maintenance was announced, and that nobody was told of.
     """
     if muted:
         return Hold.MUTED
@@ -43,6 +50,8 @@ def reason_to_hold(
         return Hold.CHANNEL_DELETED
     if message.recipient >= recipients:
         return Hold.RECIPIENT_GONE
+    if expected:
+        return Hold.MAINTENANCE
     ended = any(after.event == Notification.Event.RESOLVED for after in later)
     return Hold.FOLDED if ended and message.event in _BEGINNINGS else None
 

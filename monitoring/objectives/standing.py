@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from checks.store.availability import Interval, Span, availability
 from checks.store.engine import reading
 from checks.units import format_duration, parse_duration
+from monitoring import maintenance
 from monitoring.models import Objective
 from monitoring.objectives import minutes
 from monitoring.objectives.budget import Budget, Slice, budget, burn_rate, exhausted_at, of_intervals
@@ -60,10 +61,9 @@ def stand(
     objective: Objective,
     now: datetime,
     *,
-    announced: Sequence[Span] = (),
     over: Sequence[tuple[str, timedelta]] = (),
 ) -> Standing:
-    """How it stands now. `announced` is maintenance, which does not count; `over` are burn rates beside the usual ones.
+    """How it stands now, announced maintenance left out. `over` are burn rates beside the usual ones.
 
     Raises ObjectiveProblem where its row says what neither a form nor a file could have.
     """
@@ -74,6 +74,7 @@ def stand(
     if promise:
         slices = _of_minutes(engine, objective, promise, start, now)
     else:
+        announced = maintenance.of_monitor(objective.monitor_id, start, now)
         with reading(engine) as conn:
             found = availability(conn, objective.monitor_id, start, now, now, announced=announced)
         intervals = found.intervals

@@ -21,7 +21,8 @@ from checks.store.lastgood import LastGood
 from checks.store.locations import LocationView, locations
 from checks.store.outbox import StoredTransition
 from checks.store.setting import SETTABLE
-from monitoring.models import Incident, Monitor
+from monitoring import maintenance
+from monitoring.models import Incident, MaintenanceWindow, Monitor
 from monitoring.operator import heartbeats
 from monitoring.operator import latency as latencies
 from monitoring.operator.drawing import Fall, Stroke, strip, waterfall
@@ -69,6 +70,7 @@ class MonitorPage:
     strokes: Sequence[Stroke]
     heartbeat: heartbeats.Heartbeat | None
     incidents: Sequence[Incident]
+    maintenance: MaintenanceWindow | None  # that is on
     now: datetime
 
 
@@ -96,6 +98,7 @@ def assemble(monitor: Monitor, now: datetime, query: Mapping[str, str] | None = 
         strokes=strip(recent),
         heartbeat=None if spec is None else heartbeats.assemble(monitor, spec, measured.view, measured.job, now),
         incidents=list(Incident.objects.filter(monitor_uuid=monitor.uuid)[:INCIDENTS]),
+        maintenance=maintenance.over(monitor.uuid, now, now),
         now=now,
     )
 
@@ -104,11 +107,12 @@ def _measure(
     monitor: Monitor, spec: HeartbeatSpec | None, asked: heartbeats.Asked, window: latencies.Asked | None, now: datetime
 ) -> Measurements:
     uuid = monitor.uuid
+    announced = maintenance.of_monitor(uuid, now - max(length for _, length in AVAILABILITY_WINDOWS), now)
     try:
         with reading(store_engine()) as conn:
             availabilities = []
             for word, length in AVAILABILITY_WINDOWS:
-                found = reader.availability(conn, uuid, now - length, now, now)
+                found = reader.availability(conn, uuid, now - length, now, now, announced=announced)
                 availabilities.append((word, found, found.observed_seconds / length.total_seconds()))
             views = reader.overview(conn, now, include_removed=True, monitor=uuid)
             return Measurements(

@@ -89,6 +89,17 @@ class PublicIncident:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublicMaintenance:
+    """Work on published components that was announced."""
+
+    title: str
+    text: str
+    components: tuple[str, ...]
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublicPage:
     """All that a status page shows."""
 
@@ -100,6 +111,7 @@ class PublicPage:
     open: tuple[PublicIncident, ...]
     recent: tuple[PublicIncident, ...]  # resolved ones, newest first
     post_mortems: tuple[PublicIncident, ...]  # with a published post-mortem, newest first
+    maintenance: tuple[PublicMaintenance, ...] = ()  # that is on or comes soon, the next first
     as_of: datetime
 
 

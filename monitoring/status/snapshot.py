@@ -16,7 +16,7 @@ from django.db import transaction
 from checks.status import Status
 from checks.store import reader
 from checks.store.engine import reading
-from monitoring import publish
+from monitoring import maintenance, publish
 from monitoring.models import Component, PageSnapshot, StatusPage
 from monitoring.status.incidents import RECENT, on_pages
 from monitoring.status.public import (
@@ -25,6 +25,7 @@ from monitoring.status.public import (
     PublicDay,
     PublicGroup,
     PublicIncident,
+    PublicMaintenance,
     PublicPage,
     to_payload,
 )
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 DAYS = 90
 MOST_RECENT = 50  # resolved incidents on a page
 MOST_POST_MORTEMS = 10
+MOST_MAINTENANCE = 10
+ANNOUNCED = timedelta(days=14)  # before it begins, maintenance stands on a page
 DAY = 86400.0  # seconds
 
 
@@ -63,6 +66,8 @@ def build(
     measured: Mapping[UUID, Measured],
     incidents: Iterable[tuple[UUID, PublicIncident]],
     now: datetime,
+    *,
+    announced: Sequence[PublicMaintenance] = (),
 ) -> PublicPage:
     """The page as the public sees it. A monitor that the store does not know yet is `pending`; no incident of others."""
     groups: dict[int, list[PublicComponent]] = {}
@@ -83,6 +88,7 @@ def build(
         open=tuple(sorted((i for i in ours if i.resolved_at is None), key=lambda i: i.opened_at, reverse=True)),
         recent=tuple(i for i in resolved if i.resolved_at is not None and i.resolved_at > now - RECENT)[:MOST_RECENT],
         post_mortems=tuple(sorted(written, key=_published, reverse=True)[:MOST_POST_MORTEMS]),
+        maintenance=tuple(announced[:MOST_MAINTENANCE]),
         as_of=now,
     )
 
@@ -156,11 +162,21 @@ def render_one(page: StatusPage, now: datetime) -> PublicPage:
 def assemble(
     page: StatusPage, components: Sequence[Published], measured: Mapping[UUID, Measured], now: datetime
 ) -> PublicPage:
-    """`build` with the incidents of the components."""
+    """`build` with the incidents of the components, and what was announced of them."""
     names: dict[UUID, list[str]] = {}
     for component in components:
         names.setdefault(component.monitor, []).append(component.name)
-    return build(page, components, measured, on_pages(names, now), now)
+    announced = [
+        PublicMaintenance(
+            title=window.title,
+            text=window.text,
+            components=tuple(dict.fromkeys(name for uuid, shown in names.items() if uuid in about for name in shown)),
+            starts_at=window.starts_at,
+            ends_at=window.ends_at,
+        )
+        for window, about in maintenance.upcoming(names, now, now + ANNOUNCED)
+    ]
+    return build(page, components, measured, on_pages(names, now), now, announced=announced)
 
 
 def published_components(pages: Collection[StatusPage]) -> dict[int, list[Published]]:

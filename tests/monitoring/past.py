@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from checks.status import Status
 from checks.store.schema import monitor_state, result, target, transition
-from monitoring.models import Incident, Monitor
+from monitoring.models import Incident, MaintenanceWindow, Monitor
 
 
 def put_transitions(engine: sa.Engine, monitor: Monitor, *steps: tuple[datetime, Status]) -> None:
@@ -82,3 +82,12 @@ def put_incident(monitor: Monitor, opened: datetime, resolved: datetime | None, 
         "resolved_at": resolved,
     }
     return Incident.objects.create(**{**defaults, **fields})
+
+
+def announce(monitor: Monitor | None, start: datetime, end: datetime, **fields: Any) -> MaintenanceWindow:
+    """Maintenance of a monitor, or of all, that was announced a day before."""
+    defaults = {"title": "Moving house", "announced_at": start - timedelta(days=1), "everything": monitor is None}
+    window = MaintenanceWindow.objects.create(starts_at=start, ends_at=end, **{**defaults, **fields})
+    if monitor is not None:
+        window.monitors.add(monitor)
+    return window

@@ -6,7 +6,7 @@ import pytest
 
 from checks.status import Status
 from monitoring import publish, reports
-from tests.monitoring.past import put_incident, put_transitions
+from tests.monitoring.past import announce, put_incident, put_transitions
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +35,10 @@ def test_a_report_has_three_figures_and_the_outages_of_each_monitor(published_to
     first = put_incident(shop, after(100), after(101))
     second = put_incident(shop, after(200), after(204))
 
-    found = reports.report(START, END, NOW, announced={shop.uuid: [(after(201), after(202))]})
+    assert not reports.report(START, END, NOW).maintenance
+    announce(shop, after(201), after(202))
+
+    found = reports.report(START, END, NOW)
 
     assert found.complete
     mail_line, shop_line = found.lines
@@ -45,7 +48,6 @@ def test_a_report_has_three_figures_and_the_outages_of_each_monitor(published_to
     assert shop_line.found.ratio == pytest.approx(739 / 743)
     assert shop_line.found.ratio_without_maintenance == pytest.approx(739 / 742)
     assert found.maintenance
-    assert not reports.report(START, END, NOW).maintenance
     assert [(t.interval.status, t.seconds / 3600, t.incident) for t in shop_line.troubles] == [
         (Status.DOWN, 1, first),
         (Status.DOWN, 1, second),

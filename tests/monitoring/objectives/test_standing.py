@@ -11,7 +11,7 @@ from monitoring.objectives import minutes
 from monitoring.objectives.standing import stand
 from monitoring.objectives.windows import month_of, month_span, parse_month, window_at
 from tests.factories import NOON, at
-from tests.monitoring.past import put_results, put_transitions
+from tests.monitoring.past import announce, put_results, put_transitions
 
 DAY, AN_HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -45,7 +45,9 @@ def test_announced_maintenance_does_not_spend_it(published_to, monitor):
     put_transitions(published_to, monitor, (NOON - 40 * DAY, Status.UP), (NOON - AN_HOUR, Status.DOWN))
     objective = Objective.objects.create(name="there", monitor=monitor, target=99.0, window_seconds=7 * 86_400.0)
 
-    found = stand(published_to, objective, NOON, announced=[(NOON - 2 * AN_HOUR, NOON - AN_HOUR / 2)])
+    announce(monitor, NOON - 2 * AN_HOUR, NOON - AN_HOUR / 2)
+
+    found = stand(published_to, objective, NOON)
 
     assert found.budget.bad == 1800
     assert found.budget.counted == 7 * 86_400 - 5400

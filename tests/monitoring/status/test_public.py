@@ -25,7 +25,19 @@ from monitoring.status.public import (
 from tests.factories import NOON
 
 ALLOWED = {
-    "PublicPage": {"slug", "title", "description", "overall", "groups", "open", "recent", "post_mortems", "as_of"},
+    "PublicPage": {
+        "slug",
+        "title",
+        "description",
+        "overall",
+        "groups",
+        "open",
+        "recent",
+        "post_mortems",
+        "maintenance",
+        "as_of",
+    },
+    "PublicMaintenance": {"title", "text", "components", "starts_at", "ends_at"},
     "PublicGroup": {"name", "components"},
     "PublicComponent": {"name", "description", "status", "since", "days", "ratio", "observed"},
     "PublicDay": {"day", "ratio", "observed", "down_seconds"},

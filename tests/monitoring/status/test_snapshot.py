@@ -203,10 +203,10 @@ def test_a_page_that_fails_leaves_the_others_alone(make_monitor, published_to_sq
     put_on_page(monitor, slug="b")
     real = build
 
-    def failing(page, *rest):
+    def failing(page, *rest, **more):
         if page.slug == "a":
             raise ZeroDivisionError
-        return real(page, *rest)
+        return real(page, *rest, **more)
 
     monkeypatch.setattr("monitoring.status.snapshot.build", failing)
 
