@@ -119,10 +119,12 @@ def was_away(conn: sa.Connection, now: datetime) -> bool:
 def blindness(conn: sa.Connection, role: str, location: str, ended_after: datetime, now: datetime) -> list[Blind]:
     """The blind intervals that ended after an instant, the earliest first.
 
-    One is written down when it is over: what ends after `now` is of a clock that was ahead.
+    One is written down with the sign of life that ends it, and is believed like that: whoever asks may have taken `now`
+    a moment before the sign was given. What ends further ahead is of a clock that was ahead.
     """
     c = blind_interval.c
-    ours = sa.and_(c.role == role, c.location == location, c.end > ended_after, c.end <= now)
+    believable = c.end <= now + timedelta(seconds=LARGEST_JUMP)
+    ours = sa.and_(c.role == role, c.location == location, c.end > ended_after, believable)
     rows = conn.execute(sa.select(c.start, c.end).where(ours).order_by(c.start))
     return [Blind(row.start, row.end) for row in rows]
 

@@ -23,8 +23,8 @@ class MaintenanceWindow(models.Model):
     uuid = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     title = models.CharField(max_length=200, help_text="What is done, in a few words.")
     text = models.TextField(max_length=5000, blank=True, help_text="What it means for those who use it.")
-    starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField(help_text="Once it has begun, an earlier end ends it.")
+    starts_at = models.DateTimeField(help_text="In UTC.")
+    ends_at = models.DateTimeField(help_text="In UTC. It can be put off or brought forward while it is on.")
     everything = models.BooleanField("all monitors", default=False)
     monitors = models.ManyToManyField(Monitor, blank=True, related_name="maintenance_windows")
     public = models.BooleanField(

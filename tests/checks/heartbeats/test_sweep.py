@@ -217,6 +217,19 @@ def test_a_restart_after_an_hour_judges_only_after_a_grace_that_was_seen(store: 
     assert judge(store, at(3612)) == "down"
 
 
+def test_a_blindness_that_is_written_down_while_a_sweep_waits_for_its_turn_counts(store: sa.Engine) -> None:
+    publish_job(store)
+    ping(store, at(0))
+    web = Signs(process="web", role=WEB, location=EVERYWHERE)
+    with store.begin() as conn:
+        web.write(conn, at(1))
+    with store.begin() as conn:
+        assert web.write(conn, at(100.3)) == [Blind(at(1), at(100.3))]
+    with store.begin() as conn:
+        sweep(conn, at(100))
+    assert status(store) == "up"
+
+
 def test_many_deadlines_at_once_are_judged_in_steps(sqlite_store: sa.Engine) -> None:
     codes = [uuid4() for _ in range(250)]
     publish(
