@@ -101,13 +101,15 @@ async def establish(
         return connection
 
     if alone:
-        connection = await streams.connect(addresses[0], port, prepare)
-        context.stopwatch.leave_out(connection.asked_ns)
+        connection = prepare()
     else:
         connection = await first_to_stand(
             addresses, lambda address: streams.connect(address, port, prepare), Connection.abort, later
         )
     try:
+        if alone:
+            await streams.ask(connection, addresses[0], port)
+            context.stopwatch.leave_out(connection.asked_ns)
         context.stopwatch.mark("connect", "first_byte" if tls is None else "tls", connection.made_ns)
         context.seen.evidence["address"] = connection.peer
         if tls is not None:

@@ -13,7 +13,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from checks import clock
@@ -52,15 +52,18 @@ class Streams:
         """A connection of the sort that `make` makes, to a literal address. Raises OSError."""
         connection = make()
         try:
-            if _HAS_EPOLL:
-                await self._open(connection, address, port)
-            else:
-                await asyncio.get_running_loop().create_connection(lambda: connection, address, port)
+            await self.ask(connection, address, port)
         except BaseException:
             connection.abort()
             raise
-        connection.ip, connection.peer = address, shown(address, port)
         return connection
+
+    def ask(self, connection: Connection, address: str, port: int) -> Awaitable[object]:
+        """Ask for a connection to a literal address; done once it stands. Raises OSError, now or then."""
+        connection.ip, connection.peer = address, shown(address, port)
+        if _HAS_EPOLL:
+            return self._open(connection, address, port)
+        return asyncio.get_running_loop().create_connection(lambda: connection, address, port)
 
     def close(self) -> None:
         """Watch nothing any more."""
