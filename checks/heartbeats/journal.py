@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from checks import clock, sight
+from checks.deadline import Deadline
 from checks.heartbeats.addresses import Stranger, count_strangers
 from checks.heartbeats.hearing import hear_all
 from checks.heartbeats.runs import Ping, Verdict
@@ -43,7 +44,7 @@ class NotStored(Exception):
     """The store can't take pings now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
     ping: Ping
     answer: asyncio.Future[Verdict]
@@ -124,11 +125,11 @@ class Journal:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(ping, loop.create_future(), loop)
         self._queue.put(waiting)
-        expiry = loop.call_later(ANSWER_WITHIN, _settle, ((waiting.answer, None),))
         try:
-            return await waiting.answer
-        finally:
-            expiry.cancel()
+            with Deadline(ANSWER_WITHIN):
+                return await waiting.answer
+        except TimeoutError:
+            raise NotStored from None
 
     # On the thread.
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from checks import clock
@@ -68,7 +69,7 @@ class PingReceiver:
             now = clock.utcnow()
             request = read(scope["path"], scope.get("query_string", b""), now)
             if scope["method"] == "OPTIONS":
-                await _answer(send, scope, 204, "", [(b"allow", METHODS.encode()), *_CROSS_ORIGIN])
+                await _answer(send, scope, 204, "", ((b"allow", METHODS.encode()), *_CROSS_ORIGIN))
                 return
             made = await self._take(request, scope, receive)
         except Refused as refused:
@@ -85,7 +86,8 @@ class PingReceiver:
         wait = self._limits.wait(request.address, source)
         if wait:
             raise Refused(429, f"too many pings; send it again in {wait} s", [(b"retry-after", str(wait).encode())])
-        body, size = await _read_body(scope, receive)
+        headers = dict(reversed(list(scope["headers"])))  # of those that came twice, the first
+        body, size = await _read_body(scope, headers, receive)
         ping = Ping(
             address=request.address,
             action=request.action,
@@ -95,7 +97,7 @@ class PingReceiver:
             run=request.run,
             method=method,
             source=source,
-            user_agent=_header(scope, b"user-agent").decode("latin-1").replace("\0", "")[:200],
+            user_agent=headers.get(b"user-agent", b"").decode("latin-1").replace("\0", "")[:200],
             body=body,
             body_size=size,
             numbers={**numbers_of(body), **request.numbers} if body else request.numbers,
@@ -146,12 +148,12 @@ class PingReceiver:
                 raise Refused(404, "no monitor has this slug")
 
 
-async def _read_body(scope: Scope, receive: Receive) -> tuple[bytes, int]:
+async def _read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> tuple[bytes, int]:
     """The first bytes of the body, and its size. Raises Refused."""
-    announced = _header(scope, b"content-length")
+    announced = headers.get(b"content-length", b"")
     if announced.isdigit() and (len(announced) > 10 or int(announced) > BODY_READ):
         raise Refused(413, f"the body is larger than {BODY_READ} bytes", _CLOSE)
-    if not announced and scope.get("http_version") == "1.1" and not _header(scope, b"transfer-encoding"):
+    if not announced and b"transfer-encoding" not in headers and scope.get("http_version") == "1.1":
         return b"", 0  # there is none (RFC 9112, 6.3)
     kept, size = bytearray(), 0
     try:
@@ -184,14 +186,17 @@ _CLOSE = ((b"connection", b"close"),)
 _CROSS_ORIGIN = ((b"access-control-allow-methods", METHODS.encode()), (b"access-control-max-age", b"86400"))
 
 
-def _header(scope: Scope, name: bytes) -> bytes:
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return b""
-
-
 async def _answer(send: Send, scope: Scope, status: int, sentence: str, headers: Headers) -> None:
+    start, body = _messages(status, sentence, tuple(headers), bodiless=scope["method"] == "HEAD")
+    await send(start)
+    await send(body)
+
+
+@lru_cache(maxsize=100)
+def _messages(
+    status: int, sentence: str, headers: tuple[tuple[bytes, bytes], ...], *, bodiless: bool
+) -> tuple[Message, Message]:
+    """An answer as the server wants it. There are few, and nearly all are one."""
     body = sentence.encode()
     common = [
         (b"content-type", b"text/plain; charset=utf-8"),
@@ -202,5 +207,7 @@ async def _answer(send: Send, scope: Scope, status: int, sentence: str, headers:
     ]
     if status == 204:
         common = [pair for pair in common if not pair[0].startswith(b"content-")]
-    await send({"type": "http.response.start", "status": status, "headers": common})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+    return (
+        {"type": "http.response.start", "status": status, "headers": common},
+        {"type": "http.response.body", "body": b"" if bodiless else body},
+    )

@@ -43,7 +43,7 @@ class Refused(Exception):
         self.headers = tuple(headers)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Request:
     """A request that is a ping."""
 
@@ -63,18 +63,16 @@ def digest_of(key: str) -> bytes:
 
 def read(path: str, query: bytes, now: datetime) -> Request:
     """What a path and its query say. Raises Refused."""
-    match = _BY_CODE.fullmatch(path) or _BY_SLUG.fullmatch(path)
-    if match is None:
+    if match := _BY_CODE.fullmatch(path):
+        address: Address = UUID(match["code"])
+    elif match := _BY_SLUG.fullmatch(path):
+        if len(match["slug"]) > _SLUG_LENGTH:
+            raise Refused(404, f"a slug has at most {_SLUG_LENGTH} characters")
+        address = Named(digest_of(match["key"]), match["slug"])
+    else:
         raise Refused(
             404, "no ping; write /ping/<code> or /ping/<key>/<slug>, then /start, /fail, /log or an exit code"
         )
-    named = match.groupdict()
-    if "code" in named:
-        address: Address = UUID(match["code"])
-    elif len(match["slug"]) > _SLUG_LENGTH:
-        raise Refused(404, f"a slug has at most {_SLUG_LENGTH} characters")
-    else:
-        address = Named(digest_of(match["key"]), match["slug"])
     action, exit_code = _said(match["what"] or "")
     if not query:
         return Request(address=address, action=action, exit_code=exit_code)

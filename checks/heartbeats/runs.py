@@ -56,9 +56,9 @@ class Verdict(StrEnum):
     BY_POST_ONLY = "by_post_only"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # to freeze it would cost a hundredth of what a ping costs
 class Ping:
-    """One report of a job, as it arrived."""
+    """One report of a job, as it arrived. Nobody changes it."""
 
     address: Address
     action: Action
