@@ -62,9 +62,9 @@ class Policy:
     quorum: int = 1  # of locations that must agree on down, or MAJORITY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # to freeze it would cost half as much again as to make it
 class TargetState:
-    """What one location thinks of its target.
+    """What one location thinks of its target. Nobody changes it.
 
     `serving_run` counts the latest results that agree with the last one on "is it down?", `healthy_run` those that
     agree with it on "is it up?"; each run has the instant of its first result, which dates a change of vote back.
@@ -121,8 +121,10 @@ def observe(state: TargetState, outcome: Outcome, at: datetime, policy: Policy) 
     if outcome is Outcome.UNKNOWN:
         return state
     last = None if _is_after_gap(state, at, policy) else state.last_outcome
-    same_serving = last is not None and (last is Outcome.DOWN) == (outcome is Outcome.DOWN)
-    same_health = last is not None and (last is Outcome.UP) == (outcome is Outcome.UP)
+    same_serving = same_health = last is outcome
+    if last is not None and not same_health:
+        same_serving = (last is Outcome.DOWN) == (outcome is Outcome.DOWN)
+        same_health = (last is Outcome.UP) == (outcome is Outcome.UP)
     state = TargetState(
         vote=state.vote,
         vote_since=state.vote_since,
@@ -133,7 +135,7 @@ def observe(state: TargetState, outcome: Outcome, at: datetime, policy: Policy) 
         healthy_run=state.healthy_run + 1 if same_health else 1,
         healthy_since=state.healthy_since if same_health else at,
     )
-    if outcome.value == state.vote.value:
+    if outcome._value_ == state.vote._value_:
         return state
     vote, since = _vote(state, outcome, policy)
     return state if vote is state.vote else replace(state, vote=vote, vote_since=since)

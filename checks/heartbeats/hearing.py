@@ -54,12 +54,12 @@ class _Batch:
     def __init__(self) -> None:
         self.rows: list[_Row] = []
         self.moves: list[_Move] = []  # in the order in which they happened
-        self._latest: dict[tuple[int, Action], _Row] = {}  # of `rows`, by target and action
-        self._counted: dict[tuple[int, Action], _Row] = {}  # what is counted on rows of before
+        self._latest: dict[tuple[int, str], _Row] = {}  # of `rows`, by target and action
+        self._counted: dict[tuple[int, str], _Row] = {}  # what is counted on rows of before
 
     def keep(self, job: Job, ping: Ping, report: Report, *, changed: bool) -> None:
         """Store a ping, or count it on the row of the last of its sort where they come too fast and say nothing new."""
-        key = (job.target_id, report.action)
+        key = (job.target_id, report.action._value_)
         stored = _spend(job, ping.received_at) or changed or not _is_repetition(ping, report)
         known = None if stored else self._latest.get(key) or self._counted.get(key)
         if known is not None:
@@ -114,10 +114,10 @@ def _hear_batch(conn: sa.Connection, pings: Sequence[Ping], now: datetime) -> tu
     jobs, refused = _jobs_of(conn, {ping.address for ping in pings}, now)
     heard_by = [jobs.get(ping.address) for ping in pings]
     verdicts = [_verdict(job, refused, ping) for ping, job in zip(pings, heard_by, strict=True)]
-    batch = _Batch()
+    batch, stored = _Batch(), Verdict.STORED
     ordered = sorted(zip(pings, heard_by, verdicts, strict=True), key=lambda each: each[0].received_at)
     for ping, job, verdict in ordered:
-        if job is None or verdict is not Verdict.STORED:
+        if job is None or verdict is not stored:
             continue
         vote = job.heard.state.vote
         report = _hear(conn, job, ping, batch.rows)
@@ -271,7 +271,7 @@ def _values(row: _Row) -> tuple[Any, ...]:
         row.monitor.hex,
         to_micros(ping.received_at),
         None if ping.sent_at is None else to_micros(ping.sent_at),
-        report.action.value,
+        report.action._value_,
         ping.exit_code,
         None if ping.run is None else ping.run.hex,
         report.duration_ns,

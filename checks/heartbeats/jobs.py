@@ -53,7 +53,8 @@ _WRITTEN = (
     ("ping_allowance_at", "bigint"),
 )
 _COLUMNS = ", ".join(f"target.{name}" for name in (*_WHOSE, *(name for name, _ in _WRITTEN)))
-_OPEN_RUNS = len(_WHOSE) + [name for name, _ in _WRITTEN].index("open_runs")
+_OWNED = len(_WHOSE)
+_OPEN_RUNS = _OWNED + [name for name, _ in _WRITTEN].index("open_runs")
 _MOST_KNOWN = 20_000
 _USED_EVERY = timedelta(minutes=1)
 
@@ -99,7 +100,7 @@ def jobs_of_codes(conn: sa.Connection, codes: Collection[UUID], now: datetime) -
     jobs = {job.target_id: job for job in _jobs(conn, [row[2:] for row in rows])}
     asked: Mapping[Any, UUID] = {code.hex: code for code in codes} if conn.dialect.name == "sqlite" else {}
     # A replaced code is one of the same job.
-    return {asked.get(row[0]) or _uuid(row[0]): jobs[row[2 + len(_WHOSE)]] for row in rows}
+    return {asked.get(row[0]) or _uuid(row[0]): jobs[row[2 + _OWNED]] for row in rows}
 
 
 def lock_jobs(conn: sa.Connection, codes: Collection[UUID], monitors: Collection[UUID]) -> None:
@@ -143,30 +144,20 @@ def _jobs(conn: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Job]:
     known: _Known = conn.info.setdefault("heartbeat_jobs", {})
     jobs = []
     for row in rows:
-        (_, location, revision, active), written = row[: len(_WHOSE)], row[len(_WHOSE) :]
-        spec = specs[written[0], revision]
+        _, location, revision, active = row[:_OWNED]
+        written = row[_OWNED:]
         last = known.get(written[0])
         # Where what lies there is what we wrote, it need not be read again. Runs that are open lie elsewhere.
         if last is not None and last[0] == written and not row[_OPEN_RUNS]:
             _, monitor, heard, allowance_at = last
         else:
-            monitor, heard, allowance_at = (
-                _uuid(row[0]),
-                _heard(written, runs.get(_uuid(row[0]), {})),
-                _instant(written[-1]),
-            )
+            monitor, allowance_at = _uuid(row[0]), _instant(written[-1])
+            heard = _heard(written, runs.get(monitor, {}))
+        spec = specs[written[0], revision]
         jobs.append(
             Job(
-                target_id=written[0],
-                monitor=monitor,
-                location=location,
-                active=bool(active),
-                spec=spec,
-                before=heard,
-                heard=heard,
-                allowance=written[-2],
-                allowance_at=allowance_at,
-            )
+                written[0], monitor, location, bool(active), spec, heard, heard, written[-2], allowance_at
+            )  # in its order
         )
     return jobs
 
@@ -243,29 +234,32 @@ def write_jobs(conn: sa.Connection, jobs: Iterable[Job]) -> None:
 
 def _values(job: Job) -> tuple[Any, ...]:
     heard, state = job.heard, job.heard.state
+    # A ping sets several of the instants to its own, which is brought into its form once.
+    at, since = heard.last_ping_at, state.serving_since
+    at_micros, since_micros = _micros(at), _micros(since)
     return (
         job.target_id,
-        state.vote.value,
-        _micros(state.vote_since),
-        None if state.last_outcome is None else state.last_outcome.value,
-        _micros(state.last_result_at),
+        state.vote._value_,
+        since_micros if state.vote_since is since else _micros(state.vote_since),
+        None if state.last_outcome is None else state.last_outcome._value_,
+        at_micros if state.last_result_at is at else _micros(state.last_result_at),
         state.serving_run,
-        _micros(state.serving_since),
+        since_micros,
         state.healthy_run,
-        _micros(state.healthy_since),
+        since_micros if state.healthy_since is since else _micros(state.healthy_since),
         None if heard.failure is None else json.dumps(heard.failure.as_dict()),
         _micros(heard.deadline_at),
         _micros(heard.expected_at),
         _micros(heard.judge_at),
-        _micros(heard.counted_from),
-        _micros(heard.last_ping_at),
-        _micros(heard.started_at),
+        at_micros if heard.counted_from is at else _micros(heard.counted_from),
+        at_micros,
+        _micros(heard.started_at) if heard.open else None,
         heard.duration_ns,
         len(heard.open),
         heard.progress,
         heard.progress_run,
         job.allowance,
-        _micros(job.allowance_at),
+        at_micros if job.allowance_at is at else _micros(job.allowance_at),
     )
 
 

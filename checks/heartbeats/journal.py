@@ -34,6 +34,7 @@ GATHER = 0.0005  # seconds from a COMMIT to the next BEGIN: pings gather, and ot
 MOST_WAITING = 20_000  # pings; more are refused at once
 LARGEST_BATCH = 1000
 CLOSE_WITHIN = 5.0  # seconds
+KEPT = 0.5  # seconds between two batches for which a connection is kept: to ask the pool costs as much as two pings
 _OFFSET_EVERY = 10.0  # seconds
 _MOST_STRANGERS = 1000  # that are remembered while the store is shut
 BEAT_WITHIN = 2.0  # seconds in which the loop must have moved
@@ -82,6 +83,8 @@ class Journal:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._engine: sa.Engine | None = None
+        self._conn: sa.Connection | None = None  # the thread's
+        self._used_at = float("-inf")
         self._signs: sight.Signs | None = None
         self._signed_at = self._measured_at = float("-inf")
         self._moved_at = float("-inf")
@@ -141,6 +144,7 @@ class Journal:
                 if batch or self._sign_is_due():
                     self._write(engine, signs, batch)
                     time.sleep(GATHER)
+        self._let_go()
         engine.dispose()
 
     def _next_batch(self) -> tuple[list[_Waiting], bool]:
@@ -173,6 +177,7 @@ class Journal:
         try:
             verdicts, written = self._write_now(engine, signs, [waiting.ping for waiting in batch])
         except Exception as problem:  # noqa: BLE001 - told apart here and logged by `_say_shut`
+            self._let_go()
             if not store_is_shut(problem) and len(batch) > 1:
                 middle = len(batch) // 2
                 self._write(engine, signs, batch[:middle])
@@ -196,7 +201,8 @@ class Journal:
             self._measured_at = clock.monotonic()
         now = clock.utcnow()
         signing = self._sign_is_due()
-        with engine.begin() as conn:
+        conn = self._connected(engine)
+        with conn.begin():
             # First the sign: it writes down a blindness that is over, by which these pings are judged.
             blind = signs.write(conn, now) if signing else []
             if signing:
@@ -215,6 +221,20 @@ class Journal:
                 extra={"action": "blind"},
             )
         return outcome
+
+    def _connected(self, engine: sa.Engine) -> sa.Connection:
+        """The connection of a moment ago; after a while, one that the pool has looked at."""
+        if clock.monotonic() - self._used_at > KEPT:
+            self._let_go()
+        if self._conn is None:
+            self._conn = engine.connect()
+        self._used_at = clock.monotonic()
+        return self._conn
+
+    def _let_go(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            conn.close()
 
     def _say_shut(self, problem: BaseException) -> None:
         if not store_is_shut(problem):

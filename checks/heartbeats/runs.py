@@ -80,9 +80,9 @@ class Ping:
         return self.sent_at or self.received_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # as above
 class Heard:
-    """What is known of one job from its pings."""
+    """What is known of one job from its pings. Nobody changes it."""
 
     state: TargetState
     last_ping_at: datetime | None = None
@@ -102,9 +102,9 @@ class Heard:
         return max(self.open.values(), default=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # as above
 class Deadlines:
-    """When a job is expected, when it is late without a word, and when it is down."""
+    """When a job is expected, when it is late without a word, and when it is down. Nobody changes it."""
 
     expected_at: datetime | None = None
     late_at: datetime | None = None  # None: it is not to be called late
@@ -126,12 +126,14 @@ class Report:
     failure: Failure | None = None
 
 
+_USUAL = Report(action=Action.SUCCESS)
+
 History = Callable[[str, int], float | None]  # the median of the last values of a number, where there were so many
 
 
 def action_of(ping: Ping, spec: HeartbeatSpec) -> Action:
     """What a ping reports by the monitor's keywords, which speak louder than its address: failure, success, start."""
-    if ping.action is Action.LOG or not (spec.failure_keywords or spec.success_keywords or spec.start_keywords):
+    if not (spec.failure_keywords or spec.success_keywords or spec.start_keywords) or ping.action is Action.LOG:
         return ping.action
     said = ping.body.decode("utf-8", "replace") + "\n" + ping.subject
     for words, action in (
@@ -151,13 +153,11 @@ def hear(heard: Heard, ping: Ping, spec: HeartbeatSpec, history: History) -> tup
         return heard, Report(action=action)
     if action is Action.START:
         return _begin(heard, ping, spec), Report(action=action)
-    run = _run_of(heard, ping)
-    started = None if run is None else heard.open.get(run)
-    duration = None if started is None else max(0, round((at - started).total_seconds() * 1e9))
-    remaining = {name: start for name, start in _alive(heard, spec, at).items() if name != run}
+    duration, remaining = _ended(heard, ping, spec) if heard.open else (None, heard.open)
     progress, progress_run = _progress(heard, ping)
     outcome, failure = _judged(ping, spec, action, duration_ns=duration, progress_run=progress_run, history=history)
-    report = Report(action=action, duration_ns=duration, failure=failure)
+    usual = outcome is Outcome.UP and duration is None
+    report = _USUAL if usual else Report(action=action, duration_ns=duration, failure=failure)
     if _is_overtaken(heard, ping):
         return replace(heard, open=remaining), report
     counted_from = _counted_from(heard, ping)
@@ -176,10 +176,18 @@ def hear(heard: Heard, ping: Ping, spec: HeartbeatSpec, history: History) -> tup
         progress=progress,
         progress_run=progress_run,
     )
-    if heard.state.vote is Status.DOWN and ping.sent_at is not None and _is_past(ended.deadline_at, ping.received_at):
+    if ping.sent_at is not None and heard.state.vote is Status.DOWN and _is_past(ended.deadline_at, ping.received_at):
         # It was silent again since then: up would last until the next look of the sweep.
         ended = replace(ended, state=heard.state, failure=heard.failure)
     return ended, report
+
+
+def _ended(heard: Heard, ping: Ping, spec: HeartbeatSpec) -> tuple[int | None, Mapping[UUID, datetime]]:
+    """How long the run took that a ping ends, where its start was taken in, and the runs that are open still."""
+    run, at = _run_of(heard, ping), ping.at
+    started = None if run is None else heard.open.get(run)
+    duration = None if started is None else max(0, round((at - started).total_seconds() * 1e9))
+    return duration, {name: start for name, start in _alive(heard, spec, at).items() if name != run}
 
 
 def _run_of(heard: Heard, ping: Ping) -> UUID | None:
@@ -322,8 +330,9 @@ def deadlines(heard: Heard, spec: HeartbeatSpec) -> Deadlines:
 
 
 def _deadlines(counted_from: datetime, runs: Mapping[UUID, datetime], spec: HeartbeatSpec) -> Deadlines:
-    expected = _expected(counted_from, spec)
-    grace = timedelta(seconds=spec.grace)
+    expected, grace = _expected(counted_from, spec), spec.waited
+    if not runs:
+        return Deadlines(expected_at=expected, late_at=expected + min(LATE_AFTER, grace / 2), down_at=expected + grace)
     allowed = None if spec.max_run is None else timedelta(seconds=spec.max_run)
     # A run whose time was up before something newer was heard was judged then.
     starts = [start for start in runs.values() if allowed is None or start + allowed > counted_from]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -142,6 +143,11 @@ class HeartbeatSpec(MonitorSpec):
     @cached_property
     def _decided_by(self) -> Policy:  # asked for at every ping
         return Policy(failures=1, successes=1, interval=self.schedule.every or DAY, quorum=1)
+
+    @cached_property
+    def waited(self) -> timedelta:
+        """The grace, ready to be added."""
+        return timedelta(seconds=self.grace)
 
     @cached_property
     def expected(self) -> Schedule:

@@ -77,6 +77,16 @@ def open_engine(url: str) -> sa.Engine:
             raise StoreProblem(f"the store's URL begins with {other!r}; allowed: postgresql and sqlite")
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+# The driver looks for who would adapt what is neither a number nor text, in vain and three times as long as this takes.
+# Of the values of a ping or a result every third is one of these.
+sqlite3.register_adapter(type(None), _as_it_is)
+sqlite3.register_adapter(bytes, _as_it_is)
+
+
 def _open_sqlite(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:":
         raise StoreProblem("the store needs a file: sqlite:///path")

@@ -284,6 +284,17 @@ def test_while_the_server_only_reads_a_ping_is_503_and_none_is_lost(
     assert len(pings(postgresql_store)) == 1 + answers.count(200)
 
 
+def test_a_connection_that_broke_is_not_used_again(receiver: PingReceiver, store: sa.Engine) -> None:
+    assert asked(receiver, PING).status == 200
+    conn = receiver._journal._conn
+    assert conn is not None
+    conn.connection.driver_connection.close()  # type: ignore[union-attr]  # as where the server went away
+    answers = [asked(receiver, PING).status for _ in range(2)]
+    assert answers[0] in (200, 503)
+    assert answers[1] == 200
+    assert len(pings(store)) == 1 + answers.count(200)
+
+
 def test_a_full_disk_is_503_too(sqlite_url: str, sqlite_store: sa.Engine) -> None:
     publish(sqlite_store, replace(monitor_of(kind="heartbeat"), ping_codes=(CODE,)))
     with receiving(sqlite_url) as receiver:
@@ -291,8 +302,7 @@ def test_a_full_disk_is_503_too(sqlite_url: str, sqlite_store: sa.Engine) -> Non
         assert engine is not None
         asked(receiver, PING)
         # The database itself refuses to grow, with the error of a full disk.
-        event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA max_page_count=1"))
-        engine.dispose()
+        event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("PRAGMA max_page_count=1"))
         answers = {asked(receiver, PING, method="POST", parts=[b"x" * 10_000]).status for _ in range(20)}
     assert answers <= {200, 503}
     assert 503 in answers
