@@ -169,8 +169,10 @@ class Stream:
             self.standing.set_exception(OSError(problem, os.strerror(problem)))
             return False
         # By the kernel's own measure, unless packets were lost: what it measured is the last one.
-        exact_ns = self._last_ns + 1000 * round_trip if round_trip and not repeated else now_ns
-        self._last_ns = min(exact_ns, max(self._last_ns, now_ns))
+        if round_trip and not repeated and self._last_ns + 1000 * round_trip <= now_ns:
+            self._last_ns += 1000 * round_trip
+        elif self._last_ns < now_ns:
+            self._last_ns = now_ns
         self._stands = True
         self._connection.stands(self, self._last_ns)
         self.standing.set_result(None)
@@ -192,7 +194,9 @@ class Stream:
         if not data:
             self._lose(self._trouble)
             return
-        self._last_ns = max(self._last_ns, self._streams.instant(stamp_of(ancillary)))
+        arrived_ns = self._streams.instant(stamp_of(ancillary))
+        if arrived_ns > self._last_ns:  # noqa: PLR1730 - as a Stopwatch does
+            self._last_ns = arrived_ns
         connection.arrived(data, self._last_ns)
         # Less than there was room for is all that there is, but for the end.
         if (self._hung or len(data) == READ or self._trouble is not None) and not connection.is_sated:
