@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -83,12 +83,13 @@ def claim(
     *,
     busy: Collection[UUID] = (),
     not_these: Collection[UUID] = (),
-    muted: bool = False,
+    muted: Callable[[], bool] = lambda: False,
 ) -> Claimed | None:
     """The message that is due longest and may be sent, now leased to `name`; None where there is none.
 
-    Where we are `muted` none may, and those that are due are held. `busy`: channels that have no slot left in this process. `not_these`: messages that it still has in hand; their
-    leases run out while a database that is away keeps us from writing down that they were sent.
+    Where we are `muted` none may, and those that are due are held: it is asked once they are known, so that none is that
+    became due after it ended. `busy`: channels that have no slot left in this process. `not_these`: messages that it
+    still has in hand; their leases run out while a database that is away keeps us from writing down that they were sent.
     """
     expired = Q(status=Status.SENDING, leased_until__lte=now)
     due = Notification.objects.filter(expired | Q(status=Status.PENDING, next_attempt_at__lte=now))
@@ -97,8 +98,10 @@ def claim(
         .exclude(pk__in=list(not_these))
         .order_by("next_attempt_at", "created_at", "key")
     )
-    for uuid, incident in list(rows.values_list("uuid", "incident_id")[:LOOK_AHEAD]):
-        if claimed := _claim_one(uuid, incident, name, now, lease, muted=muted):
+    found = list(rows.values_list("uuid", "incident_id")[:LOOK_AHEAD])
+    silent = bool(found) and muted()
+    for uuid, incident in found:
+        if claimed := _claim_one(uuid, incident, name, now, lease, muted=silent):
             return claimed
     return None
 

@@ -1,4 +1,8 @@
-"""Whether this installation may send: the store says so, and is asked once a second."""
+"""Whether this installation may send: the store says so.
+
+That it may is remembered for a second. That it may not is never remembered: what is held is not sent later, and once a
+person has unmuted it nothing may be held any more.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ class Muted:
 
     def __call__(self) -> bool:
         """The answer; raises what the store raises where it never gave one."""
-        if self._last is None or clock.monotonic() - self._asked >= REMEMBERED:
+        if self._last is not False or clock.monotonic() - self._asked >= REMEMBERED:
             try:
                 with reading(self._engine) as conn:
                     self._last = is_muted(conn)

@@ -144,7 +144,7 @@ class Slots:
             in_flight = dict(self._in_flight)
         busy = delivery.busy_channels(in_flight.values(), self._count)
         claimed = delivery.claim(
-            self._name, clock.utcnow(), self._lease, busy=busy, not_these=in_flight, muted=self._muted()
+            self._name, clock.utcnow(), self._lease, busy=busy, not_these=in_flight, muted=self._muted
         )
         if claimed is not None:
             with self._lock:

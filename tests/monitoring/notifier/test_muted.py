@@ -24,7 +24,7 @@ def test_what_is_due_is_held_with_its_reason_and_not_sent_later(tell):
     story.goes(Status.DOWN)
     queue_test(Channel.objects.get())
 
-    while claim("notifier@here", clock.utcnow(), LEASE, muted=True) is not None:
+    while claim("notifier@here", clock.utcnow(), LEASE, muted=lambda: True) is not None:
         pytest.fail("a muted installation sends nothing")
     assert set(Notification.objects.values_list("status", "note")) == {("held", Hold.MUTED.value)}
     assert claim("notifier@here", clock.utcnow(), LEASE) is None, "unmuted, it is not sent any more"
@@ -42,7 +42,7 @@ def test_a_message_on_its_way_is_left_to_whoever_sends_it(tell):
     tell(name="Shop").goes(Status.DOWN)
     first = claim("notifier@here", clock.utcnow(), LEASE)
     assert first is not None
-    assert claim("notifier@there", clock.utcnow(), LEASE, muted=True) is None
+    assert claim("notifier@there", clock.utcnow(), LEASE, muted=lambda: True) is None
     assert statuses() == {"down": "sending"}
     delivery.settle(first, "notifier@here", delivery.Answer(sent=True), clock.utcnow())
     assert statuses() == {"down": "sent"}
@@ -65,12 +65,23 @@ def test_the_notifier_asks_the_store_now_and_then_and_remembers_what_it_said(sql
     with sqlite_store.begin() as conn:
         muting.mute(conn, "a copy", clock.utcnow())
     assert not muted(), "asked a moment ago"
-    monkeypatch.setattr("monitoring.notifier.muted.REMEMBERED", 0.0)
-    assert muted()
+    with monkeypatch.context() as hurried:
+        hurried.setattr("monitoring.notifier.muted.REMEMBERED", 0.0)
+        assert muted()
     with sqlite_store.begin() as conn:
         assert muting.unmute(conn)
         assert not muting.unmute(conn)
-    assert not muted()
+    assert not muted(), "what becomes due from now on is not held"
+
+
+@pytest.mark.django_db
+def test_a_message_that_became_due_after_the_mute_ended_is_not_held(tell):
+    make_rule(make_channel("json://127.0.0.1:9/hook", name="chat"))
+    story, silent = tell(name="Shop"), [True]
+    assert claim("notifier@here", clock.utcnow(), LEASE, muted=lambda: silent[0]) is None
+    silent[0] = False
+    story.goes(Status.DOWN)
+    assert claim("notifier@here", clock.utcnow(), LEASE, muted=lambda: silent[0]) is not None
 
 
 def test_a_store_that_is_away_says_what_it_said_last_and_must_have_spoken_once(tmp_path, sqlite_store, monkeypatch):
