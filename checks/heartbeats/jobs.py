@@ -156,8 +156,16 @@ def _jobs(conn: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Job]:
         spec = specs[written[0], revision]
         jobs.append(
             Job(
-                written[0], monitor, location, bool(active), spec, heard, heard, written[-2], allowance_at
-            )  # in its order
+                target_id=written[0],
+                monitor=monitor,
+                location=location,
+                active=bool(active),
+                spec=spec,
+                before=heard,
+                heard=heard,
+                allowance=written[-2],
+                allowance_at=allowance_at,
+            )
         )
     return jobs
 

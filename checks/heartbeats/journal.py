@@ -234,7 +234,8 @@ class Journal:
     def _let_go(self) -> None:
         conn, self._conn = self._conn, None
         if conn is not None:
-            conn.close()
+            with suppress(sa.exc.SQLAlchemyError):  # it is broken, which is why it is let go
+                conn.close()
 
     def _say_shut(self, problem: BaseException) -> None:
         if not store_is_shut(problem):

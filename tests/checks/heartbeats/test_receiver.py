@@ -295,6 +295,21 @@ def test_a_connection_that_broke_is_not_used_again(receiver: PingReceiver, store
     assert len(pings(store)) == 1 + answers.count(200)
 
 
+def test_a_connection_that_can_not_even_be_closed_ends_no_thread(
+    receiver: PingReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise sa.exc.OperationalError("ROLLBACK", None, sqlite3.OperationalError("gone"))
+
+    assert asked(receiver, PING).status == 200
+    with monkeypatch.context() as broke:
+        broke.setattr(journal, "KEPT", 60.0)
+        broke.setattr(journal, "hear_all", broken)
+        broke.setattr(sa.Connection, "close", broken)
+        assert asked(receiver, PING).status == 503
+    assert asked(receiver, PING).status == 200
+
+
 def test_a_full_disk_is_503_too(sqlite_url: str, sqlite_store: sa.Engine) -> None:
     publish(sqlite_store, replace(monitor_of(kind="heartbeat"), ping_codes=(CODE,)))
     with receiving(sqlite_url) as receiver:
