@@ -16,7 +16,7 @@ SOURCES := checks monitoring tests benchmarks manage.py
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test everyday test-long check lint types imports docs lock audit browser servers check-docs clean
+.PHONY: help install run test everyday test-long check lint types imports rules docs lock audit browser servers check-docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ test-long: browser servers ## What needs longer: the full crash matrix and chaos
 	$(BIN)/python -m pytest -n $(LONG_JOBS) --dist loadgroup -m "long and not alone"
 	$(BIN)/python -m pytest -m alone
 
-check: lint types imports check-docs ## What needs no running product: format, lint, types, imports, docs
+check: lint types imports check-docs rules ## What needs no running product: format, lint, types, imports, docs, the rules of the house
 
 lint: $(STAMP)
 	$(BIN)/ruff check $(SOURCES)
@@ -55,6 +55,10 @@ types: $(STAMP)
 
 imports: $(STAMP)
 	$(BIN)/lint-imports
+
+# Among the tests of every day too; here they need a second.
+rules: $(STAMP)
+	$(BIN)/python -m pytest -q tests/project/test_house_rules.py
 
 docs: $(STAMP) ## Write docs/configuration.md from the code
 	$(BIN)/python manage.py configuration_reference

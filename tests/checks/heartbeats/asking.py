@@ -7,11 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
 from checks.heartbeats.receiver import PingReceiver
 from checks.store.schema import monitor_state, ping, target, transition
+
+CODE = UUID("8c0f6cb2-6f1e-4b0a-9d50-2f3c1f0f8a11")
+PING = f"/ping/{CODE}"
 
 
 @dataclass(frozen=True)

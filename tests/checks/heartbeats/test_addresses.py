@@ -18,10 +18,9 @@ from checks.heartbeats.addresses import Stranger, count_strangers
 from checks.heartbeats.receiver import Make, PingReceiver
 from checks.heartbeats.request import digest_of
 from checks.store.schema import ping_code, ping_key, unknown_ping
-from tests.checks.heartbeats.asking import ask, asked, heard, job, pings, receiving, status
+from tests.checks.heartbeats.asking import CODE, ask, asked, heard, job, pings, receiving, status
 from tests.checks.workers import monitor_of, publish
 
-CODE = UUID("8c0f6cb2-6f1e-4b0a-9d50-2f3c1f0f8a11")
 KEY, MAKER = "aB3_-xYz0123456789abcd", "maker-0123456789abcdef"
 SLUG = f"/ping/{KEY}/nightly-backup"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -15,11 +14,10 @@ from checks.heartbeats.sweep import sweep
 from checks.sight import WEB
 from checks.store.publishing import PublishedMonitor
 from checks.store.schema import open_run, sign_of_life, target
-from tests.checks.heartbeats.asking import job, status, transitions
+from tests.checks.heartbeats.asking import CODE, job, status, transitions
 from tests.checks.workers import monitor_of, publish
 from tests.factories import NOON, at
 
-CODE = UUID("8c0f6cb2-6f1e-4b0a-9d50-2f3c1f0f8a11")
 JOB = replace(monitor_of(kind="heartbeat", name="Nightly", schedule={"every": "1h"}), ping_codes=(CODE,))
 
 

@@ -25,10 +25,9 @@ from checks.heartbeats.request import digest_of
 from checks.sight import MAIL, WEB, last_sign
 from checks.store.publishing import PublishedMonitor
 from checks.store.schema import ping_key, unknown_ping
-from tests.checks.heartbeats.asking import heard, job, pings, status
+from tests.checks.heartbeats.asking import CODE, heard, job, pings, status
 from tests.checks.workers import monitor_of, publish, wait_until
 
-CODE = UUID("8c0f6cb2-6f1e-4b0a-9d50-2f3c1f0f8a11")
 KEY = "aB3_-xYz0123456789abcd"
 TO = f"{CODE}@stillup.example.org"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -12,10 +11,9 @@ from hypothesis import strategies as st
 
 from checks.heartbeats.request import Refused, digest_of, numbers_of, read
 from checks.heartbeats.runs import Action, Named
+from tests.checks.heartbeats.asking import CODE, PING
 from tests.factories import NOON, at
 
-CODE = UUID("8c0f6cb2-6f1e-4b0a-9d50-2f3c1f0f8a11")
-PING = f"/ping/{CODE}"
 KEY = "aB3_-xYz0123456789abcd"
 
 

@@ -19,11 +19,9 @@ from checks.heartbeats.sweep import overdue, sweep
 from checks.sight import EVERYWHERE, WEB, Blind, Signs, add_blind
 from checks.store.engine import open_engine
 from checks.store.schema import sign_of_life, target
-from tests.checks.heartbeats.asking import job, status, transitions
+from tests.checks.heartbeats.asking import CODE, job, status, transitions
 from tests.checks.workers import monitor_of, publish
 from tests.factories import NOON, at
-
-CODE = UUID("8c0f6cb2-6f1e-4b0a-9d50-2f3c1f0f8a11")
 
 
 def publish_job(store: sa.Engine, **options: Any) -> None:
