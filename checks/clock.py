@@ -25,9 +25,8 @@ def monotonic() -> float:
     return time.monotonic()
 
 
-def monotonic_ns() -> int:
-    """`monotonic` in whole nanoseconds, for phases and latencies."""
-    return time.monotonic_ns()
+monotonic_ns = time.monotonic_ns
+"""`monotonic` in whole nanoseconds, for phases and latencies."""
 
 
 def wall_ns() -> int:

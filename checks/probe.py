@@ -54,7 +54,8 @@ class Stopwatch:
         # It may have come while we were busy with what was before. A call of `max` is a two-hundredth of a probe.
         if at_ns < self.last_ns:  # noqa: PLR1730
             at_ns = self.last_ns
-        self.phases.add(phase, at_ns - self.last_ns)
+        phases = self.phases
+        setattr(phases, phase, (getattr(phases, phase) or 0) + at_ns - self.last_ns)  # a redirect's hops add up
         self.last_ns = at_ns
         self.phase = following
 
@@ -259,7 +260,7 @@ def judge(
         facts = facts | phases.in_seconds()
         if latency_ns is not None:
             facts["latency"] = latency_ns / 1e9
-    failure = failure or expect.first_unmet(spec.expect or spec.default_expect, spec.subjects, facts)
+    failure = failure or expect.first_unmet(spec.required, spec.subjects, facts)
     if spec.invert:
         return _inverted(failure)
     if failure is not None:
@@ -268,8 +269,7 @@ def judge(
             outcome = Outcome(getattr(spec, "block_page", "degraded"))
             return outcome, replace(failure, reason=Reason.BLOCKED, message=message)
         return Outcome.DOWN, failure
-    lines = spec.degraded if spec.expect or spec.degraded else spec.default_degraded
-    failure = expect.first_unmet(lines, spec.subjects, facts)
+    failure = expect.first_unmet(spec.desired, spec.subjects, facts) if spec.desired else None
     return Outcome.DEGRADED if failure else Outcome.UP, failure
 
 

@@ -96,10 +96,6 @@ class Phases:
         """The sum of the phases in nanoseconds."""
         return sum(value for name in PHASES if (value := getattr(self, name)) is not None)
 
-    def add(self, phase: str, nanoseconds: int) -> None:
-        """Add to one phase: a redirect's hops add up."""
-        setattr(self, phase, (getattr(self, phase) or 0) + nanoseconds)
-
     def in_seconds(self) -> dict[str, float]:
         """The phases that happened, by name, in seconds."""
         return {name: value / 1e9 for name, value in zip(PHASES, _values(self), strict=True) if value is not None}

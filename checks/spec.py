@@ -211,6 +211,16 @@ class ProbedSpec(MonitorSpec):
         return self
 
     @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The expectations without which it is down."""
+        return self.expect or self.default_expect
+
+    @cached_property
+    def desired(self) -> tuple[str, ...]:
+        """The expectations without which it is degraded."""
+        return self.degraded if self.expect or self.degraded else self.default_degraded
+
+    @cached_property
     def speaks_of_time(self) -> bool:
         """Whether any of its expectations is about a duration, as each phase and the latency are."""
         lines = (*self.expect, *self.degraded, *self.default_expect, *self.default_degraded)

@@ -40,8 +40,8 @@ def verdicts(spec: ProbedSpec, seen: Observation, result: Result) -> list[Verdic
     secrets = secrets_of(spec, seen.secrets)
     found: list[Verdict] = []
     kinds: tuple[tuple[Literal["down", "degraded"], tuple[str, ...]], ...] = (
-        ("down", spec.expect or spec.default_expect),
-        ("degraded", spec.degraded if spec.expect or spec.degraded else spec.default_degraded),
+        ("down", spec.required),
+        ("degraded", spec.desired),
     )
     for decides, lines in kinds:
         for line in lines:

@@ -108,7 +108,9 @@ async def establish(
         )
     try:
         if alone:
-            await streams.ask(connection, addresses[0], port)
+            standing = streams.ask(connection, addresses[0], port)
+            if standing is not None:
+                await standing
             context.stopwatch.leave_out(connection.asked_ns)
         context.stopwatch.mark("connect", "first_byte" if tls is None else "tls", connection.made_ns)
         context.seen.evidence["address"] = connection.peer

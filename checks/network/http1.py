@@ -33,9 +33,9 @@ class Exchange(Connection):
     status = 0
     cut = False  # the body went on beyond the cap
     length: int | None = None  # what Content-Length announced
-    _version = ""
+    version = ""  # of HTTP in which the answer came: 1.1, 2
+    received_bytes = 0  # of the body, so far
     _end_unread: tuple[Exception | None] | None = None  # the end of the connection, which came after what is unread
-    _received = 0  # bytes of the body
     _wire_bytes = 0
     _head_done = False
     _informational = 0
@@ -58,19 +58,9 @@ class Exchange(Connection):
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
-    def version(self) -> str:
-        """The version of HTTP in which the answer came: 1.1, 2."""
-        return self._version
-
-    @property
     def body(self) -> bytes:
         """The body as it was sent, its first MAX_BODY bytes."""
         return b"".join(self._pieces)
-
-    @property
-    def received_bytes(self) -> int:
-        """How much of the body has come so far."""
-        return self._received
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of this lower-case name."""
@@ -167,8 +157,8 @@ class Exchange(Connection):
         if not self._head_done:
             return "the connection was closed in the middle of the headers"
         if self.length is not None:
-            return f"the body ended early ({self._received} of {self.length} bytes)"
-        return f"the chunked body ended early (after {self._received} bytes)"
+            return f"the body ended early ({self.received_bytes} of {self.length} bytes)"
+        return f"the chunked body ended early (after {self.received_bytes} bytes)"
 
     def _fail(self, reason: Reason, message: str) -> None:
         self.is_sated = True
@@ -203,7 +193,7 @@ class Exchange(Connection):
         """The empty line after the headers."""
         if self.is_sated or self._parser is None:
             return
-        self.status, self._version = self._parser.get_status_code(), self._parser.get_http_version()
+        self.status, self.version = self._parser.get_status_code(), self._parser.get_http_version()
         if 100 <= self.status < 200 and self.status != 101:
             self._informational += 1
             if self._informational > MAX_INFORMATIONAL:
@@ -228,10 +218,10 @@ class Exchange(Connection):
         """A piece of the body."""
         if self.is_sated:
             return
-        self._received += len(piece)
-        if self._received > MAX_BODY:
-            piece = piece[: len(piece) - (self._received - MAX_BODY)]
-            self._received = MAX_BODY
+        self.received_bytes += len(piece)
+        if self.received_bytes > MAX_BODY:
+            piece = piece[: len(piece) - (self.received_bytes - MAX_BODY)]
+            self.received_bytes = MAX_BODY
             self.cut = self.is_sated = True
         self._pieces.append(piece)
 

@@ -58,11 +58,6 @@ class Http2Exchange(Exchange):
         self._begun = b""  # the first bytes of the target's first frame
         self._events = self._controls = self._hints = 0
 
-    @property
-    def version(self) -> str:
-        """The version of HTTP in which the answer came: 1.1, 2."""
-        return super().version if self._h2 is None else "2"
-
     async def run(self, request: Request) -> None:
         """Send the request and read the answer to its end. Raises ProbeFailure, and OSError where the connection broke."""
         if self.tls is not None and self.tls.selected_alpn_protocol() != "h2":
@@ -71,6 +66,7 @@ class Http2Exchange(Exchange):
                 raise ProbeFailure(Failure(reason=Reason.PROTOCOL, message=message, phase="tls"))
             await super().run(request)
             return
+        self.version = "2"
         self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         self._h2.local_settings = Settings(
             client=True,
@@ -113,7 +109,7 @@ class Http2Exchange(Exchange):
     def _end_in_words(self) -> str:
         if self._h2 is None or not self._head_done or self.length is not None:
             return super()._end_in_words()
-        return f"the body ended early (after {self._received} bytes)"
+        return f"the body ended early (after {self.received_bytes} bytes)"
 
     def ended(self, exc: Exception | None) -> None:
         """The target closed the connection, which never is the end of an answer in HTTP/2."""
@@ -224,7 +220,7 @@ class Http2Exchange(Exchange):
             self._fail(Reason.RESET, f"the stream was reset ({_named(code)})")
 
     def _announced_more(self) -> bool:
-        return self.length is not None and self._received < self.length
+        return self.length is not None and self.received_bytes < self.length
 
 
 def _named(code: int | None) -> str:

@@ -31,7 +31,8 @@ _ASKED, _CLOSED = 2, 7  # of its states: nobody has answered yet; refused, or br
 _HAS_EPOLL = hasattr(select, "epoll")
 if _HAS_EPOLL:
     # Told once of each change, and not for as long as it lasts.
-    _CHANGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+    _ARRIVALS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+    _CHANGES = _ARRIVALS | select.EPOLLOUT
 
 C = TypeVar("C", bound=Connection)
 
@@ -52,14 +53,16 @@ class Streams:
         """A connection of the sort that `make` makes, to a literal address. Raises OSError."""
         connection = make()
         try:
-            await self.ask(connection, address, port)
+            standing = self.ask(connection, address, port)
+            if standing is not None:
+                await standing
         except BaseException:
             connection.abort()
             raise
         return connection
 
-    def ask(self, connection: Connection, address: str, port: int) -> Awaitable[object]:
-        """Ask for a connection to a literal address; done once it stands. Raises OSError, now or then."""
+    def ask(self, connection: Connection, address: str, port: int) -> Awaitable[object] | None:
+        """Ask for a connection to a literal address; done once it stands, None where it does. Raises OSError, also then."""
         connection.ip, connection.peer = address, shown(address, port)
         if _HAS_EPOLL:
             return self._open(connection, address, port)
@@ -79,8 +82,7 @@ class Streams:
             return self.now_ns
         return min(stamp - self._wall_ahead_ns, clock.monotonic_ns())
 
-    def _open(self, connection: Connection, address: str, port: int) -> asyncio.Future[None]:
-        """Begin to connect; what is done once the connection stands. Raises OSError, also later."""
+    def _open(self, connection: Connection, address: str, port: int) -> asyncio.Future[None] | None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         sock = socket.SocketType(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)  # without what `socket.socket` adds
         ask_for_stamps(sock)
@@ -90,9 +92,19 @@ class Streams:
         if problem not in (0, errno.EINPROGRESS):
             raise OSError(problem, os.strerror(problem))
         watched = self._set or self._begin()
-        watched.register(stream.number, _CHANGES)
+        # A target on this machine has answered by now: nobody need be woken to be told so.
+        if stream.stand(clock.monotonic_ns()):
+            watched.register(stream.number, _CHANGES if stream.unsent else _ARRIVALS)
+        else:
+            stream.standing = asyncio.get_running_loop().create_future()
+            watched.register(stream.number, _CHANGES)
         self._streams[stream.number] = stream
         return stream.standing
+
+    def await_room(self, number: int) -> None:
+        """Look after a socket again when the kernel takes more of what it has to send."""
+        if self._set is not None and number in self._streams:
+            self._set.modify(number, _CHANGES)
 
     def forget(self, number: int) -> None:
         """A socket is about to be closed, which takes it out of the set."""
@@ -127,16 +139,16 @@ class Stream:
 
     __slots__ = (
         *("_connection", "_has_sent", "_hung", "_last_ns", "_paused", "_sock", "_stands", "_streams", "_trouble"),
-        *("_unsent", "number", "standing"),
+        *("number", "standing", "unsent"),
     )
 
     def __init__(self, streams: Streams, connection: Connection, sock: socket.SocketType) -> None:
         self._streams, self._sock, self.number = streams, sock, sock.fileno()
         self._connection: Connection | None = connection  # None once it is over
-        self.standing: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # until it stands
+        self.standing: asyncio.Future[None] | None = None  # done once it stands, where that was waited for
         self._stands = False
         self._last_ns = connection.asked_ns  # when the last thing happened
-        self._unsent = b""  # what the kernel has not taken yet
+        self.unsent = b""  # what the kernel has not taken yet
         self._has_sent = False
         self._paused = False
         self._hung = False  # the target said that it sends no more; what it sent may lie here still
@@ -145,9 +157,9 @@ class Stream:
     def happened(self, events: int) -> None:
         """What the kernel tells of the socket, and nothing of it twice."""
         try:
-            if not self._stands and not self._stand(self._streams.now_ns):
+            if not self._stands and not self._come_to_stand():
                 return
-            if self._unsent:
+            if self.unsent:
                 self.write(b"")
             if events & ~select.EPOLLOUT:
                 if events & (select.EPOLLRDHUP | select.EPOLLHUP):
@@ -156,9 +168,23 @@ class Stream:
         except Exception as exc:  # noqa: BLE001 - the other streams must be told of theirs; whoever waits here gets it
             self._lose(exc)
 
-    def _stand(self, now_ns: int) -> bool:
-        """Whether the connection stands; it is told so once it does."""
-        if self._connection is None or self.standing.done():
+    def _come_to_stand(self) -> bool:
+        """Whether the connection stands now, for which somebody waits."""
+        standing = self.standing
+        if standing is None or standing.done():
+            return False
+        try:
+            stands = self.stand(self._streams.now_ns)
+        except OSError as exc:
+            standing.set_exception(exc)
+            return False
+        if stands:
+            standing.set_result(None)
+        return stands
+
+    def stand(self, now_ns: int) -> bool:
+        """Whether the connection stands now, which it is told then. Raises OSError where it never will."""
+        if self._connection is None:
             return False
         info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
         state, round_trip, repeated = _INFO.unpack(info)
@@ -166,8 +192,7 @@ class Stream:
             return False
         if state == _CLOSED:
             problem = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ECONNRESET
-            self.standing.set_exception(OSError(problem, os.strerror(problem)))
-            return False
+            raise OSError(problem, os.strerror(problem))
         # By the kernel's own measure, unless packets were lost: what it measured is the last one.
         if round_trip and not repeated and self._last_ns + 1000 * round_trip <= now_ns:
             self._last_ns += 1000 * round_trip
@@ -175,7 +200,6 @@ class Stream:
             self._last_ns = now_ns
         self._stands = True
         self._connection.stands(self, self._last_ns)
-        self.standing.set_result(None)
         return True
 
     def _read(self) -> None:
@@ -209,8 +233,8 @@ class Stream:
         """Send these bytes, those that the kernel does not take now when it takes more."""
         if self._connection is None or self._trouble is not None:
             return
-        if self._unsent:
-            data = self._unsent + data
+        if self.unsent:
+            data = self.unsent + data
         try:
             if self._has_sent:  # what comes second need not wait until the first has arrived
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -222,7 +246,9 @@ class Stream:
             # What the target said before it stopped listening is here still, and comes first.
             self._trouble, sent = exc, len(data)
             self._read_on()
-        self._unsent = data[sent:]
+        self.unsent = data[sent:]
+        if self.unsent:
+            self._streams.await_room(self.number)
 
     def pause_reading(self) -> None:
         """Leave what comes where it is."""
@@ -254,6 +280,6 @@ class Stream:
         self.abort()
         if connection is None:
             return
-        if not self._stands:
+        if self.standing is not None and not self.standing.done():
             self.standing.set_exception(exc or ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
         connection.connection_lost(exc)

@@ -112,7 +112,7 @@ class WebsocketSpec(ProxiedSpec, SecuredSpec):
     @cached_property
     def spoken_of(self) -> frozenset[str]:
         """The subjects that its expectations speak of."""
-        lines = (self.expect or self.default_expect) + self.degraded
+        lines = self.required + self.degraded
         return frozenset(expect.parse(line, self.subjects).subject.name for line in lines)
 
 

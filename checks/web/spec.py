@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property, partial
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from checks.address import Url
-from checks.expect.cookies import Cookies
 from checks.network import Tls, spec_tls
 from checks.network.request import Request, basic
 from checks.network.route import ProxiedSpec, SecuredSpec
-from checks.probe import ProbeContext
 from checks.spec import AsWritten, Line, Secret
 from checks.web import HTTP_1, HTTP_2, HTTP_ANY, Answer, Authentication, fetch
 from checks.web.authentication import Client, ClientCredentials, Digest
@@ -111,15 +109,14 @@ class WebSpec(ProxiedSpec, SecuredSpec):
         fields.update({name.lower(): value for name, value in headers.items()})
         return Request(url=url, method=method, headers=fields, body=body)
 
-    def ask(self, context: ProbeContext, request: Request, cookies: Cookies | None = None) -> Awaitable[Answer]:
-        """The answer to a request, reached and followed as the options say."""
-        return fetch(
-            context,
-            request,
+    @cached_property
+    def ask(self) -> Callable[..., Awaitable[Answer]]:
+        """`fetch` with what the options say of how to reach and to follow; takes the rest."""
+        return partial(
+            fetch,
             tls=self.secured,
             route=self.route,
             follow=self.max_redirects if self.follow_redirects else 0,
             downgrade=self.follow_to_http,
             authentication=self.authentication,
-            cookies=cookies,
         )

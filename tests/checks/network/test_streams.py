@@ -73,10 +73,21 @@ def visit(port: int, then: Callable[[Noted], Any]) -> Any:
     return uvloop.run(main())
 
 
-@pytest.fixture(params=["epoll", "the loop's transports"])
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection stands as soon as it is asked for, which those to this machine do."""
+    stand = streams.Stream.stand
+    monkeypatch.setattr(
+        streams.Stream, "stand", lambda stream, now_ns: stream.standing is not None and stand(stream, now_ns)
+    )
+
+
+@pytest.fixture(params=["epoll", "epoll, elsewhere", "the loop's transports"])
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways, where there are two."""
-    monkeypatch.setattr(streams, "_HAS_EPOLL", request.param == "epoll")
+    """Each way to connect."""
+    monkeypatch.setattr(streams, "_HAS_EPOLL", request.param.startswith("epoll"))
+    if request.param.endswith("elsewhere"):
+        request.getfixturevalue("elsewhere")
 
 
 def reset(sock: socket.socket) -> None:
@@ -183,6 +194,35 @@ def test_what_a_target_said_before_it_stopped_listening_comes_first() -> None:
 
 
 @pytest.mark.usefixtures("either")
+@pytest.mark.usefixtures("either")
+def test_what_it_says_as_soon_as_it_stands_arrives_however_much_it_is() -> None:
+    read = bytearray()
+
+    def serve(sock: socket.socket) -> None:
+        time.sleep(0.05)
+        while len(read) < MUCH:
+            read.extend(sock.recv(30_000))
+
+    def opening() -> Noted:
+        connection = Noted()
+        connection.alone, connection.opening = True, sent
+        return connection
+
+    async def main(port: int) -> None:
+        own = Streams()
+        connection = await asyncio.wait_for(own.connect("127.0.0.1", port, opening), 10)
+        assert connection.asked_ns <= connection.made_ns <= connection.opened_ns
+        connection.start()
+        await asyncio.wait_for(connection.end, 10)
+        own.close()
+
+    sent = os.urandom(MUCH)
+    with serving(serve) as port:
+        uvloop.run(main(port))
+    assert bytes(read) == sent
+
+
+@pytest.mark.usefixtures("either")
 def test_nobody_at_a_port_is_a_refusal_that_leaves_nothing_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
@@ -241,6 +281,22 @@ def test_what_arrives_while_the_loop_is_busy_is_stamped_when_it_came() -> None:
     assert 0 <= came_ns - sent_ns[0] < 100_000_000
 
 
+def test_a_connection_to_this_machine_stands_as_soon_as_it_is_asked_for() -> None:
+    async def main(port: int) -> int:
+        own, at_once = Streams(), 0
+        for _ in range(20):
+            connection = Noted()
+            at_once += own.ask(connection, "127.0.0.1", port) is None
+            connection.abort()
+        own.close()
+        return at_once
+
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as listening:
+        # A kernel with much to do may leave one for later.
+        assert uvloop.run(main(listening.getsockname()[1])) > 10
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_a_connection_stands_since_its_handshake_however_busy_the_loop_is() -> None:
     async def main(port: int) -> int:
         own = Streams()
