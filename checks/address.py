@@ -9,6 +9,7 @@ import ipaddress
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 import httpx
 
@@ -39,6 +40,7 @@ class Url:
         return self.scheme, self.host, self.port
 
 
+@lru_cache(maxsize=2000)  # a monitor's is read to be judged, and again for its first request
 def parse_url(text: str) -> Url:
     """The address that `text` writes. Raises ValueError that says what is wrong with it and what to write instead."""
     _refuse_unprintable(text)
@@ -54,7 +56,9 @@ def parse_url(text: str) -> Url:
     if authority.count(":") > 1 and "]" not in authority:
         raise ValueError(f"{text!r}: an IPv6 address stands in brackets, as in http://[::1]:8080/")
     try:
-        url = httpx.URL(text).copy_with(fragment=None)
+        url = httpx.URL(text)
+        if "#" in text:
+            url = url.copy_with(fragment=None)  # which reads it once more
     except (httpx.InvalidURL, UnicodeError) as exc:
         raise ValueError(f"{text!r} is no address: {str(exc) or 'its host can not be read'}") from exc
     if not url.raw_host:
@@ -131,6 +135,8 @@ def _authority(host: str, port: int | None) -> str:
 
 
 def _refuse_unprintable(text: str) -> None:
+    if text.isascii() and text.isprintable() and " " not in text:  # nearly always
+        return
     for position, char in enumerate(text, start=1):
         if char == " ":
             raise ValueError(f"has a space at position {position}; write it as %20")

@@ -13,6 +13,7 @@ from checks.address import host_name, join_url, parse_host_port, parse_url
         ("http://a.example", "a.example", 80, "a.example", "/"),
         ("https://A.Example:443/x", "a.example", 443, "a.example", "/x"),
         ("https://a.example:8443?q=1#part", "a.example", 8443, "a.example:8443", "/?q=1"),
+        ("https://a.example/x#", "a.example", 443, "a.example", "/x"),
         ("HTTP://[::1]:8080/", "::1", 8080, "[::1]:8080", "/"),
         ("http://10.0.0.1/%2e%2e/ä", "10.0.0.1", 80, "10.0.0.1", "/%2e%2e/%C3%A4"),
         ("http://under_score.example./", "under_score.example.", 80, "under_score.example.", "/"),
