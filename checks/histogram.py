@@ -39,13 +39,14 @@ _SHORT = 6  # buckets of a run that are as fast added one by one
 class Histogram:
     """How many results took how long."""
 
-    __slots__ = ("_added", "_buckets", "_high", "_low", "max_ns", "min_ns", "sum_ns")
+    __slots__ = ("_added", "_base", "_buckets", "_high", "_low", "max_ns", "min_ns", "sum_ns")
 
     def __init__(self) -> None:
         self._buckets: dict[int, int] = {}
         # What was merged from bytes and stands in no bucket yet: the counts of all buckets side by side in one number,
         # their second bytes in another. Adding two of those costs a tenth of adding their buckets one by one.
         self._low = self._high = self._added = 0
+        self._base = 0  # the bucket at which the two numbers begin
         self.sum_ns = 0
         self.min_ns: int | None = None
         self.max_ns: int | None = None
@@ -134,9 +135,16 @@ class Histogram:
                 if count:
                     buckets[bucket] = buckets.get(bucket, 0) + count
             return
-        self._low += _spread(run[::width]) << _LANE * index
+        if not self._low and not self._high:
+            self._base = index
+        elif index < self._base:
+            self._low <<= _LANE * (self._base - index)
+            self._high <<= _LANE * (self._base - index)
+            self._base = index
+        place = _LANE * (index - self._base)
+        self._low += _spread(run[::width]) << place
         if width == 2:
-            self._high += _spread(run[1::2]) << _LANE * index
+            self._high += _spread(run[1::2]) << place
 
     def _merge_former(self, data: bytes) -> None:
         """`merge_bytes` of the form that earlier versions wrote: the buckets one by one."""
@@ -159,15 +167,25 @@ class Histogram:
         """The buckets, with all that was merged from bytes."""
         buckets = self._buckets
         for weight, lanes in ((1, self._low), (256, self._high)):
-            if lanes:
-                first = ((lanes & -lanes).bit_length() - 1) // _LANE
-                size = -(-lanes.bit_length() // _LANE) - first
-                counts = struct.unpack(f"<{size}H", (lanes >> _LANE * first).to_bytes(2 * size, "little"))
-                for index, count in enumerate(counts, first):
-                    if count:
-                        buckets[index] = buckets.get(index, 0) + weight * count
+            for index, count in enumerate(_gathered(lanes), self._base):
+                if count:
+                    buckets[index] = buckets.get(index, 0) + weight * count
         self._low = self._high = self._added = 0
         return buckets
+
+    def _in_order(self) -> tuple[int, list[int]]:
+        """A bucket, none before which holds anything, and the counts from it on: `_settled` for who asks once."""
+        low, high, buckets = _gathered(self._low), _gathered(self._high), self._buckets
+        first, last = (self._base, self._base + max(len(low), len(high)) - 1) if low or high else (_OVER, _UNDER)
+        first, last = min(first, *buckets, _OVER), max(last, *buckets, _UNDER)
+        counts = [0] * (last - first + 1)
+        place = self._base - first
+        counts[place : place + len(low)] = low
+        for index, count in enumerate(high, place):
+            counts[index] += 256 * count
+        for index, count in buckets.items():
+            counts[index - first] += count
+        return first, counts
 
     def count_within(self, ns: int) -> int:
         """How many results did not exceed `ns`; of those within the accuracy of it, some may be counted wrongly."""
@@ -189,19 +207,18 @@ class Histogram:
             raise ValueError(f"a share is between 0 and 1: {shares}")
         if self.min_ns is None or self.max_ns is None:
             return [None] * len(shares)
-        buckets = self._settled()
-        indexes = sorted(buckets)
-        reached = list(accumulate(map(buckets.__getitem__, indexes)))
+        first, counts = self._in_order()
+        reached = list(accumulate(counts))
         # A share such as 0.07 of 100 is a hair above 7 in binary.
         ranks = [max(1, ceil(q * reached[-1] - 1e-9)) for q in shares]
-        return [self._at_rank(rank, indexes, reached) for rank in ranks]
+        return [self._at_rank(rank, first, reached) for rank in ranks]
 
-    def _at_rank(self, rank: int, indexes: list[int], reached: list[int]) -> int | None:
+    def _at_rank(self, rank: int, first: int, reached: list[int]) -> int | None:
         if rank >= reached[-1]:
             return self.max_ns
         if rank == 1:
             return self.min_ns
-        return self._clamped(indexes[bisect_left(reached, rank)])
+        return self._clamped(first + bisect_left(reached, rank))
 
     def _clamped(self, index: int) -> int:
         """The value that stands for a bucket: within the accuracy of all it may hold."""
@@ -250,6 +267,12 @@ def _spread(counts: bytes) -> int:
     lanes = bytearray(2 * len(counts))
     lanes[::2] = counts
     return int.from_bytes(lanes, "little")
+
+
+def _gathered(lanes: int) -> tuple[int, ...]:
+    """The counts that `_spread` made one number of, and the sums of several such."""
+    size = -(-lanes.bit_length() // _LANE)
+    return struct.unpack(f"<{size}H", lanes.to_bytes(2 * size, "little"))
 
 
 def _beyond(ns: int) -> int:

@@ -313,7 +313,7 @@ def _statuses(
     """The status of each monitor when the window begins, with its cause, and its changes within."""
     c, first = transition.c, {}
     query = sa.select(monitor_state.c.monitor, monitor_state.c.status, monitor_state.c.since, monitor_state.c.seq)
-    for row in conn.execute(query.where(monitor_state.c.monitor.in_(monitors))):
+    for row in conn.execute(query.where(monitor_state.c.monitor.in_(monitors))).all():
         # What it was before the store knew it, nobody saw. With a transition, that one tells (below).
         known_since = row.seq == 0 and row.since <= start
         first[row.monitor] = (Status(row.status) if known_since else Status.PENDING, _BEFORE)
@@ -326,7 +326,7 @@ def _statuses(
     before = sa.select(c.monitor, c.to_status, c.cause).join(
         last, (last.c.monitor == c.monitor) & (last.c.seq == c.seq)
     )
-    known = {row.monitor: (Status(row.to_status), row.cause) for row in conn.execute(before)}
+    known = {row.monitor: (Status(row.to_status), row.cause) for row in conn.execute(before).all()}
     changes: dict[UUID, list[Change]] = {}
     within = sa.select(c.monitor, c.since, c.from_status, c.to_status, c.cause).where(
         c.monitor.in_(monitors),

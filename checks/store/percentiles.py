@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from checks.histogram import Histogram
 from checks.store import window
 from checks.store.availability import summed, timelines
 from checks.store.periods import DAY, HOUR, LENGTH, start_of
@@ -143,34 +145,45 @@ def _last_day(conn: sa.Connection, monitors: Collection[UUID], now: datetime) ->
     of_these = target.c.monitor.in_(monitors) if len(monitors) <= CHUNK else sa.true()
     owners = {row.id: row.monitor for row in conn.execute(sa.select(target.c.id, target.c.monitor).where(of_these))}
     r = rollup.c
-    hours = conn.execute(
-        sa.select(r.target_id, r.histogram, r.complete, r.incomplete).where(
-            r.resolution == HOUR, r.phase == TOTAL, r.start >= figures_since(now)
-        )
-    ).all()
+    hours: dict[int, list[Sequence[Any]]] = {}
+    rows = sa.select(r.target_id, r.histogram, r.complete, r.incomplete).where(
+        r.resolution == HOUR, r.phase == TOTAL, r.start >= figures_since(now)
+    )
+    for row in conn.execute(rows.order_by(r.target_id, r.start)).all():
+        hours.setdefault(row[0], []).append(row)
     return carefully(lambda careful: _sums(hours, owners, monitors, careful=careful))
 
 
 def _sums(
-    hours: Sequence[Any], owners: Mapping[int, UUID], monitors: Collection[UUID], *, careful: bool
+    hours: Mapping[int, Sequence[Sequence[Any]]],
+    owners: Mapping[int, UUID],
+    monitors: Collection[UUID],
+    *,
+    careful: bool,
 ) -> dict[UUID, Tally]:
-    """What these hours of targets add up to: `add_rolled` of each, in two thirds of the time."""
+    """What these hours of targets add up to, the earliest first."""
     sums = {monitor: Tally(careful=careful) for monitor in monitors}
-    into = {
-        target_id: (sums[monitor].histograms[TOTAL].merge_bytes, sums[monitor].counts)
-        for target_id, monitor in owners.items()
-        if monitor in sums
-    }
-    for target_id, histogram, complete, incomplete in hours:
-        if target_id not in into:
+    for target_id, rows in hours.items():
+        total = sums.get(owners[target_id]) if target_id in owners else None
+        if total is None:
             continue
-        if careful and not is_readable(histogram, (complete, incomplete)):
-            sums[owners[target_id]].left_out += 1
-            continue
-        merge_bytes, counts = into[target_id]
-        merge_bytes(histogram)
-        counts["complete"] += complete
-        counts["incomplete"] += incomplete
+        kept = [row for row in rows if is_readable(row[1], row[2:])] if careful else rows
+        total.left_out += len(rows) - len(kept)
+        latencies = total.histograms[TOTAL]
+        latencies.merge_bytes(_merged(tuple([row[1] for row in kept[:-1]])))
+        for row in kept[-1:]:
+            latencies.merge_bytes(row[1])
+        total.counts["complete"] += sum([row[2] for row in kept])
+        total.counts["incomplete"] += sum([row[3] for row in kept])
     for total in sums.values():
         total.check()
     return sums
+
+
+@lru_cache(maxsize=2000)  # a few kilobytes each
+def _merged(histograms: tuple[bytes, ...]) -> bytes:
+    """The sum of serialised histograms. Remembered: all hours but the last are nearly always those of the last look."""
+    total = Histogram()
+    for each in histograms:
+        total.merge_bytes(each)
+    return total.to_bytes()
