@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -92,6 +93,21 @@ class PageAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
             "notice": self.notice_for(obj),
         }
         answer: HttpResponse = super().change_view(request, object_id, form_url, context | (extra_context or {}))
+        return answer
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The form, taken once more where somebody else saved the same while it was judged: it says then what is wrong."""
+        answer: HttpResponse
+        try:
+            answer = super().changeform_view(request, object_id, form_url, extra_context)
+        except IntegrityError:
+            answer = super().changeform_view(request, object_id, form_url, extra_context)
         return answer
 
     def notice_for(self, obj: Any) -> str:

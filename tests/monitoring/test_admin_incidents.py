@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import IntegrityError
 from django.test import Client
+from unfold.admin import ModelAdmin
 
 from checks import clock
 from monitoring.models import Component, ComponentGroup, Incident, IncidentUpdate, Owner, PostMortem, StatusPage
@@ -118,6 +120,22 @@ def test_a_preview_shows_the_text_and_saves_nothing(page, incident):
     assert "<strong>cable</strong>" in shown.content.decode()
     assert "<script>alert" not in shown.content.decode()
     assert not PostMortem.objects.exists()
+
+
+def test_who_saves_the_first_post_mortem_a_moment_too_late_is_told_and_keeps_the_text(page, incident, monkeypatch):
+    view = ModelAdmin.changeform_view
+
+    def overtaken(*_, **__):
+        monkeypatch.setattr(ModelAdmin, "changeform_view", view)
+        PostMortem.objects.create(incident=incident, markdown="Somebody was faster.", updated_at=clock.utcnow())
+        raise IntegrityError("UNIQUE constraint failed")
+
+    monkeypatch.setattr(ModelAdmin, "changeform_view", overtaken)
+    answer = page.post(address(incident), form_of(incident, **{"post_mortem-0-markdown": "I was too slow."}))
+    assert answer.status_code == 200
+    assert "already exists" in answer.content.decode()
+    assert "I was too slow." in answer.content.decode()
+    assert PostMortem.objects.get().markdown == "Somebody was faster."
 
 
 def test_an_update_is_public_where_it_says_so(page, incident, client):
