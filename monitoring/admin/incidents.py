@@ -67,6 +67,14 @@ class PostMortemForm(PostMortemModelForm):
         fields = ("markdown",)
         widgets = {"markdown": UnfoldAdminTextareaWidget(attrs={"rows": 18})}
 
+    def clean_markdown(self) -> str:
+        """The text, where there is none yet."""
+        if self.instance.pk is None and PostMortem.objects.filter(incident=self.instance.incident_id).exists():
+            raise forms.ValidationError(
+                "Somebody else has begun this post-mortem meanwhile. Open it in another tab, and put the two together."
+            )
+        return str(self.cleaned_data["markdown"])
+
 
 class PostMortemInline(StackedInline):  # type: ignore[misc]  # as above
     """One an incident."""

@@ -133,7 +133,7 @@ def test_who_saves_the_first_post_mortem_a_moment_too_late_is_told_and_keeps_the
     monkeypatch.setattr(ModelAdmin, "changeform_view", overtaken)
     answer = page.post(address(incident), form_of(incident, **{"post_mortem-0-markdown": "I was too slow."}))
     assert answer.status_code == 200
-    assert "already exists" in answer.content.decode()
+    assert "Somebody else has begun this post-mortem meanwhile" in answer.content.decode()
     assert "I was too slow." in answer.content.decode()
     assert PostMortem.objects.get().markdown == "Somebody was faster."
 
