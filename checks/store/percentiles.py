@@ -63,10 +63,7 @@ class Figures:
 
 def latency(conn: sa.Connection, monitor: UUID, start: datetime, end: datetime) -> Latencies:
     """The latency of a monitor's results that started in the window, of all its locations."""
-    total = Tally()
-    for target_id in places(conn, monitor).values():
-        total.add(window.tally(conn, target_id, start, end))
-    return total.latency
+    return _total([window.tally(conn, target_id, start, end) for target_id in places(conn, monitor).values()]).latency
 
 
 def summary(conn: sa.Connection, monitor: UUID, start: datetime, end: datetime, *, apdex: float = APDEX) -> Summary:
@@ -75,13 +72,17 @@ def summary(conn: sa.Connection, monitor: UUID, start: datetime, end: datetime, 
         location: window.tally(conn, target_id, start, end, phases=True)
         for location, target_id in places(conn, monitor).items()
     }
-    if len(tallies) == 1:
-        [(location, only)] = tallies.items()
-        return _summary(only, apdex, {location: _summary(only, apdex)})
-    total = Tally()
-    for each in tallies.values():
-        total.add(each)
+    total = _total([*tallies.values()])
     return _summary(total, apdex, {location: _summary(each, apdex) for location, each in tallies.items()})
+
+
+def _total(tallies: Sequence[Tally]) -> Tally:
+    if len(tallies) == 1:
+        return tallies[0]
+    total = Tally()
+    for each in tallies:
+        total.add(each)
+    return total
 
 
 def _summary(found: Tally, apdex: float, locations: Mapping[str, Summary] | None = None) -> Summary:
