@@ -67,21 +67,19 @@ AsWritten = BeforeValidator(_written)
 
 
 def _one_line(value: str) -> str:
-    bad = next((c for c in value if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")), None)
-    if bad is not None:
-        raise ValueError(
-            f"has the control character U+{ord(bad):04X} at position {value.index(bad) + 1}; only text is allowed"
-        )
-    return value
+    return _refuse(value, ("Cc", "Cs", "Zl", "Zp"))
 
 
 def _text(value: str) -> str:
-    bad = next((c for c in value if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs")), None)
-    if bad is not None:
-        raise ValueError(
-            f"has the control character U+{ord(bad):04X} at position {value.index(bad) + 1}; only text is allowed"
-        )
-    return value
+    return _refuse(value, ("Cc", "Cs"), but="\n\t")
+
+
+def _refuse(value: str, categories: tuple[str, ...], but: str = "") -> str:
+    bad = next((c for c in value if c not in but and unicodedata.category(c) in categories), None)
+    if bad is None:
+        return value
+    at = value.index(bad) + 1
+    raise ValueError(f"has the control character U+{ord(bad):04X} at position {at}; only text is allowed")
 
 
 def _payload(value: str) -> str:
@@ -223,7 +221,7 @@ class ProbedSpec(MonitorSpec):
     @cached_property
     def speaks_of_time(self) -> bool:
         """Whether any of its expectations is about a duration, as each phase and the latency are."""
-        lines = (*self.expect, *self.degraded, *self.default_expect, *self.default_degraded)
+        lines = self.required + self.desired
         return any(expect.parse(line, self.subjects).subject.type == "duration" for line in lines)
 
     def policy(self) -> Policy:

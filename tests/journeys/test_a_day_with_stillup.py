@@ -78,15 +78,15 @@ def test_an_edited_file_is_planned_applied_and_taken_up_within_seconds(town: Tow
     assert "create monitor one" in plan.stdout
     assert stack.status("one") == ""
     assert stack.manage("apply", str(elsewhere)).returncode == 0
-    stack.wait_status("one", "up", within=10)
+    stack.wait_status("one", "up", within=45)
 
     # The file that `up` was started with is applied again by itself.
     stack.write_config(town.configuration("".join(more)))
-    stack.wait_status("two", "up", within=15)
+    stack.wait_status("two", "up", within=45)
 
     # A mistake leaves everything as it is, and is said with its place.
     stack.write_config(town.configuration("".join(more)).replace("name: two, kind: http", "name: two, kind: htttp"))
-    wait_until(lambda: "unknown kind 'htttp'; did you mean http?" in stack.log, within=15, what="the mistake is said")
+    wait_until(lambda: "unknown kind 'htttp'; did you mean http?" in stack.log, within=45, what="the mistake is said")
     assert stack.status("two") == "up"
     stack.write_config(town.configuration("".join(more)))
 
