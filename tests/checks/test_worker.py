@@ -52,6 +52,7 @@ def test_a_worker_probes_what_is_due_and_records_it(store: sa.Engine, store_url:
     assert all(row.started_at >= row.due_at for row in found)
 
 
+@pytest.mark.long_on("sqlite")
 def test_a_worker_that_is_told_to_stop_gives_back_what_it_cuts_off(
     store: sa.Engine, store_url: str, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_worker_that_is_told_to_stop_while_it_claims_gives_that_back(sqlite_st
     assert {row.leased_by for row in targets(sqlite_store)} == {None}
 
 
+@pytest.mark.long_on("sqlite")
 def test_another_worker_takes_over_from_one_that_is_killed(store: sa.Engine, store_url: str, tmp_path: Path) -> None:
     with Target(answers_after(0.3)) as server:
         publish(store, *[monitor_of(url=server.url(), interval="2s", retry_interval="1s") for _ in range(30)])

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 WAYS = ("mail", "chat", "json")
 
 
+@pytest.mark.long_on("postgresql")
 def test_an_outage_is_one_incident_and_one_message_a_channel_and_so_is_its_end(town: Town) -> None:
     stack, server = town.stack, town.servers["shop"]
     stack.wait_status("shop", "up")
@@ -53,6 +54,7 @@ def test_an_outage_is_one_incident_and_one_message_a_channel_and_so_is_its_end(t
     assert stack.transitions("shop") == [("pending", "up"), ("up", "down"), ("down", "up")]
 
 
+@pytest.mark.long_on("postgresql")
 def test_an_expectation_that_is_not_met_is_told_with_what_was_found(town: Town) -> None:
     server = town.servers["cart"]
     town.stack.wait_status("cart", "up")

@@ -35,6 +35,7 @@ def check_killed_web(stack: Stack, slugs: list[str], *, kills: int, every: float
         assert "down" not in [to for _, to in stack.transitions(slug)[known[slug] :]]
 
 
+@pytest.mark.long_on("sqlite")
 def test_what_was_answered_is_stored_although_web_is_killed(town: Town) -> None:
     check_killed_web(town.stack, ["hammered", "hammered-too"], kills=2, every=1.0)
 

@@ -36,6 +36,7 @@ def pinged(stack: Stack) -> int:
     return int(rows[0]["heard"])
 
 
+@pytest.mark.long_on("postgresql")
 def test_a_mail_moves_its_monitor_and_what_was_answered_survives_a_killed_server(town: Town) -> None:
     stack, port = town.stack, town.mail_port
     wait_until(lambda: accepts(port), within=30, what="mails are taken")

@@ -39,6 +39,7 @@ def run_together(works):
         raise problems[0]
 
 
+@pytest.mark.long_on("sqlite")
 def test_two_workers_that_see_a_failure_at_once_write_one_transition(store, store_url):
     monitor = make_published(places=("a", "b"), policy=BOTH)
     with store.begin() as conn:
