@@ -87,12 +87,18 @@ class Histogram:
         self._extend(sum(latencies), lowest, highest)
 
     def merge(self, other: Histogram) -> None:
-        """Count everything that `other` counted."""
+        """Count everything that `other` counted, which is only read: threads may share it."""
         if other.min_ns is None or other.max_ns is None:
             return
-        buckets = self._settled()
-        for index, count in other._settled().items():
-            buckets[index] = buckets.get(index, 0) + count
+        if self.min_ns is None:
+            self._buckets = dict(other._buckets)
+            self._low, self._high, self._added, self._base = other._low, other._high, other._added, other._base
+        else:
+            buckets = self._settled()
+            first, counts = other._in_order()
+            for index, count in enumerate(counts, first):
+                if count:
+                    buckets[index] = buckets.get(index, 0) + count
         self._extend(other.sum_ns, other.min_ns, other.max_ns)
 
     def merge_bytes(self, data: bytes) -> None:

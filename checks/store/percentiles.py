@@ -171,7 +171,7 @@ def _sums(
         kept = [row for row in rows if is_readable(row[1], row[2:])] if careful else rows
         total.left_out += len(rows) - len(kept)
         latencies = total.histograms[TOTAL]
-        latencies.merge_bytes(_merged(tuple([row[1] for row in kept[:-1]])))
+        latencies.merge(_merged(tuple([row[1] for row in kept[:-1]])))
         for row in kept[-1:]:
             latencies.merge_bytes(row[1])
         total.counts["complete"] += sum([row[2] for row in kept])
@@ -182,9 +182,9 @@ def _sums(
 
 
 @lru_cache(maxsize=2000)  # a few kilobytes each
-def _merged(histograms: tuple[bytes, ...]) -> bytes:
-    """The sum of serialised histograms. Remembered: all hours but the last are nearly always those of the last look."""
+def _merged(histograms: tuple[bytes, ...]) -> Histogram:
+    """The sum of serialised histograms, to be read only: all hours but the last are nearly always those of the last look."""
     total = Histogram()
     for each in histograms:
         total.merge_bytes(each)
-    return total.to_bytes()
+    return total
