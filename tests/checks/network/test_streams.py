@@ -95,6 +95,13 @@ def reset(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def read_slowly(sock: socket.socket, into: bytearray) -> None:
+    """Read `MUCH`, so that the sender must wait."""
+    time.sleep(0.05)
+    while len(into) < MUCH:
+        into.extend(sock.recv(30_000))
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -104,9 +111,7 @@ def test_everything_that_is_sent_arrives_however_slowly_it_is_read() -> None:
     read = bytearray()
 
     def serve(sock: socket.socket) -> None:
-        time.sleep(0.05)
-        while len(read) < MUCH:
-            read.extend(sock.recv(30_000))
+        read_slowly(sock, read)
         sock.sendall(b"thanks")
 
     async def send(connection: Noted) -> bytes:
@@ -198,11 +203,6 @@ def test_what_a_target_said_before_it_stopped_listening_comes_first() -> None:
 def test_what_it_says_as_soon_as_it_stands_arrives_however_much_it_is() -> None:
     read = bytearray()
 
-    def serve(sock: socket.socket) -> None:
-        time.sleep(0.05)
-        while len(read) < MUCH:
-            read.extend(sock.recv(30_000))
-
     def opening() -> Noted:
         connection = Noted()
         connection.alone, connection.opening = True, sent
@@ -217,7 +217,7 @@ def test_what_it_says_as_soon_as_it_stands_arrives_however_much_it_is() -> None:
         own.close()
 
     sent = os.urandom(MUCH)
-    with serving(serve) as port:
+    with serving(lambda sock: read_slowly(sock, read)) as port:
         uvloop.run(main(port))
     assert bytes(read) == sent
 
