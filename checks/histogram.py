@@ -215,6 +215,8 @@ class Histogram:
             return [None] * len(shares)
         first, counts = self._in_order()
         reached = list(accumulate(counts))
+        if not reached or not reached[-1]:  # somebody spoiled it: none of us writes runs of nothing
+            return [None] * len(shares)
         # A share such as 0.07 of 100 is a hair above 7 in binary.
         ranks = [max(1, ceil(q * reached[-1] - 1e-9)) for q in shares]
         return [self._at_rank(rank, first, reached) for rank in ranks]

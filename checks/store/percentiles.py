@@ -24,6 +24,7 @@ from checks.store.states import CHUNK
 from checks.store.tally import APDEX, TOTAL, Latencies, Tally
 
 _A_DAY = LENGTH[DAY]
+_REMEMBERED = 2000  # targets, whose hours that are over take some 8 kB each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,8 @@ def _sums(
 ) -> dict[UUID, Tally]:
     """What these hours of targets add up to, the earliest first."""
     sums = {monitor: Tally(careful=careful) for monitor in monitors}
+    # Of more than can be remembered, each would be forgotten before it is asked for again.
+    merged = _merged if len(hours) <= _REMEMBERED else _merged.__wrapped__
     for target_id, rows in hours.items():
         total = sums.get(owners[target_id]) if target_id in owners else None
         if total is None:
@@ -171,7 +174,7 @@ def _sums(
         kept = [row for row in rows if is_readable(row[1], row[2:])] if careful else rows
         total.left_out += len(rows) - len(kept)
         latencies = total.histograms[TOTAL]
-        latencies.merge(_merged(tuple([row[1] for row in kept[:-1]])))
+        latencies.merge(merged(tuple([row[1] for row in kept[:-1]])))
         for row in kept[-1:]:
             latencies.merge_bytes(row[1])
         total.counts["complete"] += sum([row[2] for row in kept])
@@ -181,7 +184,7 @@ def _sums(
     return sums
 
 
-@lru_cache(maxsize=2000)  # a few kilobytes each
+@lru_cache(maxsize=_REMEMBERED)
 def _merged(histograms: tuple[bytes, ...]) -> Histogram:
     """The sum of serialised histograms, to be read only: all hours but the last are nearly always those of the last look."""
     total = Histogram()

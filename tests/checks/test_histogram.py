@@ -229,6 +229,12 @@ def test_a_share_is_between_nothing_and_all(q: float) -> None:
         Histogram().quantile(q)
 
 
+def test_runs_of_nothing_that_somebody_wrote_have_no_percentiles() -> None:
+    honest = histogram_of([1_000_000, 1_020_000, 1_040_000]).to_bytes()
+    assert honest[-3:] == b"\1\1\1"
+    assert Histogram.from_bytes(honest[:-3] + b"\0\0\0").quantile(0.5) is None
+
+
 def test_a_negative_latency_is_a_mistake_of_ours() -> None:
     with pytest.raises(ValueError, match="never negative"):
         Histogram().add(-1)
