@@ -214,25 +214,44 @@ def borrow_store() -> str:
 
 
 def give_back(url: str) -> None:
-    """Empty a borrowed store for the next test, whoever is still connected to it; drop one that can't be emptied."""
+    """Empty a borrowed store for the next test, whoever is still connected to it; drop one that isn't as it was lent."""
     try:
-        _empty_store(url)
+        as_lent = _empty_store(url)
     except psycopg.Error:
-        drop(url)
-    else:
+        as_lent = False
+    if as_lent:
         _empty.append(url)
+    else:
+        drop(url)
 
 
-def _empty_store(url: str) -> None:
+def _empty_store(url: str) -> bool:
+    """Empty it; False: it has other tables than were lent, a partition of some day that house-keeping made."""
     with psycopg.connect(url, autocommit=True, connect_timeout=10, options="-c search_path=measurements") as conn:
         conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
-        found = conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'measurements'")
-        tables = {name for (name,) in found} - {"instance", "store_revision"}
-        conn.execute(f"TRUNCATE {', '.join(sorted(tables))} RESTART IDENTITY")
+        tables = _tables(conn)
+        if tables != _tables_lent():
+            return False
+        emptied = sorted(tables - {"instance", "store_revision"})
+        conn.execute(f"TRUNCATE {', '.join(emptied)} RESTART IDENTITY")
         conn.execute("UPDATE instance SET uuid = gen_random_uuid()")
+        return True
+
+
+def _tables(conn: psycopg.Connection) -> set[str]:
+    return {name for (name,) in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'measurements'")}
+
+
+@cache
+def _tables_lent() -> set[str]:
+    url = fresh_store()
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as conn:
+        tables = _tables(conn)
+    drop(url)
+    return tables
 
 
 def drop(url: str) -> None:

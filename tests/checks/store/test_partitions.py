@@ -222,3 +222,19 @@ def test_a_store_from_before_without_results_has_days_alone(empty_postgresql_url
     with engine.begin() as conn:
         assert make_ahead(conn, NOON)
     engine.dispose()
+
+
+def test_a_borrowed_store_in_which_a_test_kept_house_is_lent_to_no_other():
+    url = postgres.borrow_store()
+    engine = open_engine(url)
+    keep_partitions(engine, NOON)
+    engine.dispose()
+    postgres.give_back(url)
+
+    another = postgres.borrow_store()
+    engine = open_engine(another)
+    try:
+        assert f"result_{NOON:%Y%m%d}" not in names(engine)
+    finally:
+        engine.dispose()
+        postgres.give_back(another)
