@@ -75,6 +75,12 @@ class PostMortemForm(PostMortemModelForm):
             )
         return str(self.cleaned_data["markdown"])
 
+    def save(self, commit: bool = True) -> PostMortem:
+        """The text alone: whether it is published is decided by a button, maybe in this very moment."""
+        locked = PostMortem.objects.select_for_update().filter(pk=self.instance.pk)
+        self.instance.published_at = locked.values_list("published_at", flat=True).first()
+        return super().save(commit=commit)
+
 
 class PostMortemInline(StackedInline):  # type: ignore[misc]  # as above
     """One an incident."""

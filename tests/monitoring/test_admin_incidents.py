@@ -9,6 +9,8 @@ from django.test import Client
 from unfold.admin import ModelAdmin
 
 from checks import clock
+from monitoring import post_mortems
+from monitoring.admin.incidents import PostMortemForm
 from monitoring.models import Component, ComponentGroup, Incident, IncidentUpdate, Owner, PostMortem, StatusPage
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +91,21 @@ def test_a_published_post_mortem_that_is_edited_stays_public_with_its_new_text(p
     page.post(address(incident), form_of(incident, **{"post_mortem-0-markdown": "Second."}))
     assert PostMortem.objects.get().published_at == first
     assert "Second." in client.get(f"/incidents/{incident.pk}/").content.decode()
+
+
+def test_who_saves_while_somebody_withdraws_does_not_publish_it_again(page, incident, monkeypatch):
+    page.post(address(incident), form_of(incident, **{"post_mortem-0-markdown": "First."}))
+    page.post(address(incident, "publish"))
+    clean = PostMortemForm.clean_markdown
+
+    def withdrawn_meanwhile(form):
+        post_mortems.withdraw(incident)
+        return clean(form)
+
+    monkeypatch.setattr(PostMortemForm, "clean_markdown", withdrawn_meanwhile)
+    page.post(address(incident), form_of(incident, **{"post_mortem-0-markdown": "Second."}))
+    saved = PostMortem.objects.get()
+    assert (saved.markdown, saved.published_at) == ("Second.", None)
 
 
 @pytest.mark.parametrize(
