@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -30,6 +31,7 @@ _RUN = re.compile(_UUID)
 _NUMBER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,49}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _SLUG_LENGTH = 100
+_REMEMBERED = 20_000  # paths: jobs say the same again and again
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -63,17 +65,7 @@ def digest_of(key: str) -> bytes:
 
 def read(path: str, query: bytes, now: datetime) -> Request:
     """What a path and its query say. Raises Refused."""
-    if match := _BY_CODE.fullmatch(path):
-        address: Address = UUID(match["code"])
-    elif match := _BY_SLUG.fullmatch(path):
-        if len(match["slug"]) > _SLUG_LENGTH:
-            raise Refused(404, f"a slug has at most {_SLUG_LENGTH} characters")
-        address = Named(digest_of(match["key"]), match["slug"])
-    else:
-        raise Refused(
-            404, "no ping; write /ping/<code> or /ping/<key>/<slug>, then /start, /fail, /log or an exit code"
-        )
-    action, exit_code = _said(match["what"] or "")
+    address, action, exit_code = _read_path(path)
     if not query:
         return Request(address=address, action=action, exit_code=exit_code)
     given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
@@ -86,6 +78,21 @@ def read(path: str, query: bytes, now: datetime) -> Request:
         sent_at=_sent_at(given["at"], now) if "at" in given else None,
         numbers=_numbers((name, value) for name, value in given.items() if name not in _RESERVED),
     )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_path(path: str) -> tuple[Address, Action, int | None]:
+    """The address, action and exit code that a path says. Raises Refused."""
+    if match := _BY_CODE.fullmatch(path):
+        return UUID(match["code"]), *_said(match["what"] or "")
+    match = _BY_SLUG.fullmatch(path)
+    if match is None:
+        raise Refused(
+            404, "no ping; write /ping/<code> or /ping/<key>/<slug>, then /start, /fail, /log or an exit code"
+        )
+    if len(match["slug"]) > _SLUG_LENGTH:
+        raise Refused(404, f"a slug has at most {_SLUG_LENGTH} characters")
+    return Named(digest_of(match["key"]), match["slug"]), *_said(match["what"] or "")
 
 
 def _said(what: str) -> tuple[Action, int | None]:
