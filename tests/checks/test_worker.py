@@ -161,6 +161,7 @@ def _repeated(store: sa.Engine) -> int:
     return sum(count - 1 for count in counts.values())
 
 
+@pytest.mark.long_on("sqlite")
 def test_a_worker_that_was_stopped_cannot_overwrite_its_successor(
     store: sa.Engine, store_url: str, tmp_path: Path
 ) -> None:

@@ -43,7 +43,7 @@ OUTAGE = [
     # The batch: before anything is written, with all of it written and nothing committed, after the commit.
     Point("worker", "checks.recorder:Recorder._write_now", "before"),
     Point("worker", "checks.store.bulk:write", "after"),
-    *around("worker", "checks.store.writer:settle", short="after"),
+    *around("worker", "checks.store.writer:settle"),
     Point("worker", "checks.store.writer:record", "after"),
     Point("worker", "checks.recorder:Recorder._write_now", "after", short=True),
     Point("worker", "checks.recorder:Recorder._write_now", "after", nth=3),
@@ -65,7 +65,7 @@ OUTAGE = [
     # The delivery: the lease on the message, the sending, the end written down.
     *around("notifier", "monitoring.notifier.delivery:claim"),
     *around("notifier", "monitoring.notifier.delivery:send", short="after"),
-    *around("notifier", "monitoring.notifier.delivery:settle", short="after"),
+    *around("notifier", "monitoring.notifier.delivery:settle"),
     Point("notifier", "monitoring.notifier.delivery:settle", "after", nth=2),
     *around("notifier", "monitoring.notifier.pool:Child.send"),
     *around(SENDER, "monitoring.recipients:pick"),

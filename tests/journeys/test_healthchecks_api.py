@@ -16,7 +16,7 @@ from tests import foreign
 from tests.journeys.stack import Stack, wait_until
 from tests.journeys.town import Town
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.long_on("postgresql")]
 
 
 @cache

@@ -14,7 +14,7 @@ from tests.journeys.pinging import Client, Pinger, paths_of, pinging, stored
 from tests.journeys.stack import Stack, wait_until
 from tests.journeys.town import Town
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.long_on("sqlite")]
 
 
 def check_killed_web(stack: Stack, slugs: list[str], *, kills: int, every: float) -> None:
@@ -35,7 +35,6 @@ def check_killed_web(stack: Stack, slugs: list[str], *, kills: int, every: float
         assert "down" not in [to for _, to in stack.transitions(slug)[known[slug] :]]
 
 
-@pytest.mark.long_on("sqlite")
 def test_what_was_answered_is_stored_although_web_is_killed(town: Town) -> None:
     check_killed_web(town.stack, ["hammered", "hammered-too"], kills=2, every=1.0)
 

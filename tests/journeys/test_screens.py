@@ -33,8 +33,13 @@ The **index** was empty. {HOSTILE} [a link](javascript:alert(3)) ![an image](htt
 {LONG * 3}
 ```
 """
-WIDTHS = (360, 1440, 2560)
-SCHEMES = ("light", "dark")
+# A telephone, a desk and a wall, by day and by night; half of them every day.
+LOOKS = (
+    (360, "light"),
+    (1440, "dark"),
+    (2560, "light"),
+    *(pytest.param(*look, marks=pytest.mark.long) for look in ((360, "dark"), (1440, "light"), (2560, "dark"))),
+)
 
 
 def configuration(shop: Target, search: Target, inbox: Inbox) -> str:
@@ -190,8 +195,7 @@ def session(installation: Installation, browser: Browser) -> StorageState:
         return look.page.context.storage_state()
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_every_public_page_can_be_read_anywhere_and_breaks_no_rule(
     installation: Installation, browser: Browser, width: int, scheme: str
 ) -> None:
@@ -199,8 +203,7 @@ def test_every_public_page_can_be_read_anywhere_and_breaks_no_rule(
         assert {path: found for path in installation.public if (found := look.at(path).faults())} == {}
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_every_operators_page_can_be_read_anywhere_and_breaks_no_rule(
     installation: Installation, browser: Browser, session: StorageState, width: int, scheme: str
 ) -> None:

@@ -66,22 +66,22 @@ def test_a_status_that_the_store_knows_arrives_as_a_message_within_seconds(insta
 @pytest.mark.long_on("sqlite")
 def test_three_notifiers_share_the_work_and_send_nothing_twice(installation, receiver):
     make_rule(make_channel(receiver.url("a"), name="a"), make_channel(receiver.url("b"), name="b"))
-    monitors = watch(40)
+    monitors = watch(15)
     for _ in range(3):
         installation.notifier(lease="10s")
 
     put([monitor.pk for monitor in monitors], Status.DOWN)
-    receiver.wait_for(80, seconds=60)
+    receiver.wait_for(30, seconds=60)
     wait_until(all_settled, within=10, what="every message is settled")
 
     assert max(Counter(receiver.keys()).values()) == 1
-    assert len(receiver.requests) == 80
-    assert Incident.objects.count() == 40
+    assert len(receiver.requests) == 30
+    assert Incident.objects.count() == 15
 
 
 @pytest.mark.long_on("sqlite")
 @pytest.mark.timeout(420)  # two dozen notifiers start one after the other
-@pytest.mark.parametrize(("count", "most"), [(25, 3), pytest.param(200, 24, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("count", "most"), [(15, 3), pytest.param(200, 24, marks=pytest.mark.long)])
 def test_notifiers_that_are_killed_lose_nothing_and_mark_what_may_be_a_repeat(installation, receiver, count, most):
     receiver.seconds = 0.05
     make_rule(make_channel(receiver.url()))
