@@ -204,7 +204,7 @@ class Exchange(Connection):
             self._first.clear()
             self.length, self._chunked = None, False
             return
-        if not 100 <= self.status <= 599:
+        if self.status < 100:  # up to 999 there are servers that mean it: the expectation judges
             self._fail(Reason.PROTOCOL, f"not a valid HTTP answer: its status is {self.status:03d}")
             return
         if self._wire_bytes > MAX_HEAD < sum(len(name) + len(value) for name, value in self.headers):

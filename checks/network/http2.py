@@ -206,7 +206,7 @@ class Http2Exchange(Exchange):
         length = self.header(b"content-length")
         if length is not None and length.isdigit():
             self.length = int(length[:19])
-        if not 200 <= self.status <= 599:
+        if not 200 <= self.status <= 999:
             self._fail(Reason.PROTOCOL, f"not a valid HTTP answer: its status is {self.status:03d}")
             return
         self._head_done = True

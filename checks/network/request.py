@@ -70,7 +70,7 @@ class Request:
         Another origin gets no body and no header of the user's own. Raises ProbeFailure for what is not followed.
         """
         try:
-            url = join_url(self.url, location.decode("utf-8", "replace"))
+            url = join_url(self.url, _text(location))
         except ValueError as exc:
             raise redirect_failure(f"redirected to an address that is not followed: {exc}") from exc
         if self.url.secure and not url.secure and not downgrade:
@@ -89,6 +89,14 @@ class Request:
             body = b"" if method in _BODILESS else body
             headers = {name: value for name, value in headers.items() if body or name != "content-type"}
         return Request(url=url, method=method, headers=headers, body=body, trusted=trusted)
+
+
+def _text(location: bytes) -> str:
+    """An address as the server means it: in UTF-8, or as old software has it."""
+    try:
+        return location.decode()
+    except UnicodeDecodeError:
+        return location.decode("latin-1")
 
 
 def basic(username: str, password: str) -> str:

@@ -18,7 +18,7 @@ HOSTILE = [
     ("a short body", OK + b"Content-Length: 100\r\n\r\nabc", Reason.CLOSED, "the body ended early (3 of 100 bytes)"),
     ("a negative length", OK + b"Content-Length: -5\r\n\r\nabc", Reason.PROTOCOL, "bad Content-Length"),
     ("two lengths", OK + b"Content-Length: 3\r\nContent-Length: 2\r\n\r\nabc", Reason.PROTOCOL, "Content-Length"),
-    ("status 999", b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", Reason.PROTOCOL, "not a valid HTTP answer"),
+    ("status 1000", b"HTTP/1.1 1000 Odd\r\nContent-Length: 0\r\n\r\n", Reason.PROTOCOL, "not a valid HTTP answer"),
     ("status 000", b"HTTP/1.1 000 Odd\r\nContent-Length: 0\r\n\r\n", Reason.PROTOCOL, "not a valid HTTP answer"),
     ("HTTP/0.9", b"<html>hello</html>", Reason.PROTOCOL, "not a valid HTTP answer"),
     ("noise", bytes(range(128, 256)) * 32, Reason.PROTOCOL, "not a valid HTTP answer"),
@@ -116,6 +116,12 @@ def test_a_body_without_a_length_ends_with_the_connection():
 def test_lines_may_end_as_old_servers_end_them():
     with Target(sends(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok")) as target:
         assert probe_once(url=target.url()).outcome is Outcome.UP
+
+
+def test_a_status_that_no_standard_knows_is_for_the_expectation_to_judge():
+    with Target(sends(b"HTTP/1.1 999 Request denied\r\nContent-Length: 0\r\n\r\n")) as target:
+        assert probe_once(url=target.url()).failure.message == "expected status in 200-299, got 999"
+        assert probe_once(url=target.url(), expect=["status in 200, 999"]).outcome is Outcome.UP
 
 
 def test_an_early_hint_is_not_the_answer():

@@ -159,6 +159,19 @@ def test_a_redirect_is_followed_and_its_hops_add_up():
     assert result.latency_ns == result.phases.total()
 
 
+@pytest.mark.parametrize("location", ["/Grüße".encode(), "/Grüße".encode("latin-1"), b"/Gr%C3%BC%C3%9Fe"])
+def test_a_redirect_to_letters_of_any_encoding_goes_where_it_says(location):
+    def behave(visit):
+        asked = visit.read_request()
+        redirect = b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % location
+        visit.send(redirect if asked.startswith(b"GET / ") else answer(b"there"))
+
+    with Target(behave) as target:
+        result = probe_once(url=target.url(), expect=['body == "there"'], explain=True)
+    assert result.outcome is Outcome.UP
+    assert result.evidence["url"] == target.url("/Gr%C3%BC%C3%9Fe")
+
+
 def test_a_redirect_is_an_answer_when_it_is_not_to_be_followed():
     with Target(answers(b"", "302 Found", ("Location: /next",))) as target:
         result = probe_once(url=target.url(), follow_redirects=False, expect=["status == 302"])
