@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.messages.storage import default_storage
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 from django.db.models import Model
@@ -107,6 +108,8 @@ class PageAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         try:
             answer = super().changeform_view(request, object_id, form_url, extra_context)
         except IntegrityError:
+            # What the first attempt has to say, that all was saved, is not so. Django has no other way to take it back.
+            request._messages = default_storage(request)  # type: ignore[attr-defined]  # noqa: SLF001
             answer = super().changeform_view(request, object_id, form_url, extra_context)
         return answer
 

@@ -142,7 +142,8 @@ def test_a_preview_shows_the_text_and_saves_nothing(page, incident):
 def test_who_saves_the_first_post_mortem_a_moment_too_late_is_told_and_keeps_the_text(page, incident, monkeypatch):
     view = ModelAdmin.changeform_view
 
-    def overtaken(*_, **__):
+    def overtaken(admin, request, *_, **__):
+        admin.message_user(request, "The incident was changed successfully.")
         monkeypatch.setattr(ModelAdmin, "changeform_view", view)
         PostMortem.objects.create(incident=incident, markdown="Somebody was faster.", updated_at=clock.utcnow())
         raise IntegrityError("UNIQUE constraint failed")
@@ -152,6 +153,7 @@ def test_who_saves_the_first_post_mortem_a_moment_too_late_is_told_and_keeps_the
     assert answer.status_code == 200
     assert "Somebody else has begun this post-mortem meanwhile" in answer.content.decode()
     assert "I was too slow." in answer.content.decode()
+    assert "changed successfully" not in answer.content.decode()
     assert PostMortem.objects.get().markdown == "Somebody was faster."
 
 
