@@ -227,10 +227,10 @@ def test_a_registry_that_hangs_is_no_outage_of_the_domain(monkeypatch):
     with Target(hangs) as target:
         monkeypatch.setenv("STILLUP_RDAP_BOOTSTRAP", target.url())
         began = time.monotonic()
-        result = watched(timeout="300ms")
+        result = watched(timeout="1s")
     assert time.monotonic() - began < 5
     assert (result.outcome, result.failure.reason) == (Outcome.UNKNOWN, Reason.NO_SOURCE)
-    assert result.failure.message == "the registry can't be asked: it did not answer within 270 ms"
+    assert result.failure.message == "the registry can't be asked: it did not answer within 750 ms"
 
 
 @pytest.mark.parametrize(
