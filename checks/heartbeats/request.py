@@ -31,6 +31,7 @@ _RUN = re.compile(_UUID)
 _NUMBER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,49}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _SLUG_LENGTH = 100
+_BOM = b"\xef\xbb\xbf"
 _REMEMBERED = 20_000  # paths: jobs say the same again and again
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -156,10 +157,11 @@ def _number(value: Any) -> float | None:
 
 def numbers_of(body: bytes) -> dict[str, float]:
     """The numbers among the fields of a body that is a JSON object; none where it is something else."""
-    if body.lstrip()[:1] != b"{":
+    if body.removeprefix(_BOM).lstrip()[:1] != b"{":
         return {}
     try:
-        document = json.loads(body)
+        # As old software sends it: names and numbers are the same in all encodings that it has.
+        document = json.loads(body.decode("utf-8-sig", "replace"), parse_int=float)
     except (ValueError, RecursionError):
         return {}
     return _numbers((str(name), value) for name, value in document.items() if not isinstance(value, str))

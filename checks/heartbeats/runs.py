@@ -158,7 +158,7 @@ def hear(heard: Heard, ping: Ping, spec: HeartbeatSpec, history: History) -> tup
     outcome, failure = _judged(ping, spec, action, duration_ns=duration, progress_run=progress_run, history=history)
     usual = outcome is Outcome.UP and duration is None
     report = _USUAL if usual else Report(action=action, duration_ns=duration, failure=failure)
-    if _is_overtaken(heard, ping):
+    if _is_overtaken(heard, ping) and not _ends_the_last(heard, ping):
         return replace(heard, open=remaining), report
     counted_from = _counted_from(heard, ping)
     due = _deadlines(counted_from, remaining, spec)
@@ -242,7 +242,15 @@ def _is_overtaken(heard: Heard, ping: Ping) -> bool:
     if heard.last_ping_at is None:
         return False
     behind = heard.last_ping_at - ping.at
+    if ping.sent_at is not None and not ping.sent_at.microsecond:
+        behind -= timedelta(seconds=1)  # `date +%s` cuts off what ours has
     return timedelta(0) < behind and (ping.sent_at is not None or behind < _OVERTAKEN)
+
+
+def _ends_the_last(heard: Heard, ping: Ping) -> bool:
+    """Whether it ends the very run whose start was the last that was heard, by a clock that is behind ours."""
+    run = _run_of(heard, ping)
+    return run is not None and heard.open.get(run) == heard.last_ping_at
 
 
 def _progress(heard: Heard, ping: Ping) -> tuple[float | None, int]:

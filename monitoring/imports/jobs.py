@@ -43,12 +43,15 @@ _SKIPPED = frozenset({"cd", "test", "[", "true", ".", "source", "export", "umask
 _PING_URL = re.compile(
     r"/ping/(?:[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[A-Za-z0-9_-]{20,64}/[a-z0-9])|\bPING-URL-OF-[a-z0-9]"
 )
-# Of a command line: `--password x`, `curl -u name:x`, `mysqldump -px`.
+# Of a command line: `--password x`, `curl -u name:x`, `mysqldump -px`, `NAME_OF_A_TOKEN="x"`; of a header to its quote.
 _SECRET_WORD = re.compile(
-    r"(--?[a-z-]*(?:passw|token|secret|api-?key)[a-z-]*\s+|\s(?:-u|--user)[ =]?[^\s:]+:"
-    r"|\b(?:mysql|mariadb)\S*\s(?:[^|;&]*\s)?-p)[^\s'\"|;&]+",
+    r"(--?[a-z0-9-]*(?:passw|passphrase|token|secret|api-?key|bearer)[a-z-]*(?:\s+|=)|--?(?:pass|pwd)(?:\s+|=)"
+    r"|-passin\s+pass:|\s(?:-u|--user)[ =]?[^\s:]+:|\bsshpass\s+-p\s*|\bredis-cli\s(?:[^|;&]*\s)?-a\s+"
+    r"|\b(?:mysql|mariadb)\S*\s(?:[^|;&]*\s)?-p|\b[a-z0-9_]*(?:passw|pwd|token|secret|api_?key|access_?key)[a-z0-9_]*=)"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s'\"|;&]+)",
     re.IGNORECASE,
 )
+_SECRET_HEADER = re.compile(r"(\b(?:authorization|(?:[a-z-]*-)?(?:key|token))\s*:\s*)[^'\"|;&]+", re.IGNORECASE)
 _LONGEST_DESCRIPTION = 500  # characters
 _LOOKED_AT = 10  # next runs
 _SHORTEST_GRACE, _LONGEST_GRACE = timedelta(minutes=1), timedelta(hours=1)
@@ -68,7 +71,7 @@ class Job:
     @property
     def description(self) -> str:
         """What the monitor says of the job, passwords left out; by it the job is known again."""
-        text = _SECRET_WORD.sub(rf"\1{REDACTED}", hidden(self.command))
+        text = _SECRET_HEADER.sub(rf"\1{REDACTED}", _SECRET_WORD.sub(rf"\1{REDACTED}", hidden(self.command)))
         return "".join(char if char.isprintable() else " " for char in text)[:_LONGEST_DESCRIPTION].strip()
 
     def spec(self) -> MonitorSpec:

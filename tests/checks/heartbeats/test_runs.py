@@ -191,6 +191,22 @@ def test_what_was_overtaken_repairs_the_history_only():
     assert reports[2].duration_ns == 100 * 10**9
 
 
+def test_a_report_in_whole_seconds_is_not_overtaken_by_what_came_in_the_same_second():
+    heard, _ = told(job(), ping(100.7), ping(100.9, FAIL, sent_at=at(100), exit_code=1))
+    assert heard.state.vote is Status.DOWN
+    heard, reports = told(
+        job(), ping(100.7, START, run=FIRST), ping(400, FAIL, sent_at=at(100), run=FIRST, exit_code=1)
+    )
+    assert (heard.state.vote, reports[1].duration_ns, heard.open) == (Status.DOWN, 0, {})
+
+
+def test_the_end_of_the_run_that_began_last_counts_though_its_clock_is_behind_ours():
+    heard, _ = told(job(), ping(0), ping(100, START, run=FIRST), ping(160, FAIL, sent_at=at(90), run=FIRST))
+    assert (heard.state.vote, heard.open) == (Status.DOWN, {})
+    heard, _ = told(job(), ping(100, START), ping(160, sent_at=at(90)))
+    assert (heard.state.vote, heard.open, heard.expected_at) == (Status.UP, {}, at(3700))
+
+
 def test_deadlines_follow_the_schedule():
     heard, _ = told(job(), ping(0))
     due = deadlines(heard, job())
