@@ -60,13 +60,16 @@ class _Batch:
     def keep(self, job: Job, ping: Ping, report: Report, *, changed: bool) -> None:
         """Store a ping, or count it on the row of the last of its sort where they come too fast and say nothing new."""
         key = (job.target_id, report.action._value_)
-        stored = _spend(job, ping.received_at) or changed or not _is_repetition(ping, report)
+        plain = _is_repetition(ping, report)
+        stored = _spend(job, ping.received_at) or changed or not plain
         known = None if stored else self._latest.get(key) or self._counted.get(key)
         if known is not None:
             known.count, known.last_at = known.count + 1, ping.received_at
         elif stored:
-            row = self._latest[key] = _Row(ping, job.monitor, report)
+            row = _Row(ping, job.monitor, report)
             self.rows.append(row)
+            if plain:
+                self._latest[key] = row
         else:
             self._counted[key] = _Row(ping, job.monitor, report, last_at=ping.received_at)
 
@@ -75,6 +78,8 @@ class _Batch:
         c = schema.ping.c
         for _, row in sorted(self._counted.items(), key=lambda each: each[0]):
             latest = sa.select(c.id).where(c.monitor == row.monitor, c.action == row.report.action.value)
+            # One that says more, a run or a number, did not come several times.
+            latest = latest.where(c.run.is_(None), c.sent_at.is_(None), c.numbers.is_(None), c.duration_ns.is_(None))
             latest = latest.order_by(c.received_at.desc(), c.id.desc()).limit(1)
             more = schema.ping.update().where(c.id == latest.scalar_subquery())
             if conn.execute(more.values(count=c.count + row.count, last_at=row.last_at)).rowcount == 0:

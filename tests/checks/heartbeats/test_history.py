@@ -16,6 +16,8 @@ from checks.heartbeats.hearing import hear_all
 from checks.heartbeats.history import Cursor, Run, Which
 from checks.heartbeats.runs import Action, Ping
 from checks.store.engine import reading
+from checks.store.schema import ping
+from tests.checks.store.acts import rows
 from tests.checks.workers import monitor_of, publish
 from tests.factories import NOON, at, make_spec
 
@@ -135,6 +137,22 @@ def test_pings_that_were_counted_together_say_how_many_and_until_when(store, hea
 
     assert sum(run.count for run in runs) == 14
     assert (runs[0].count, runs[0].last_at) == (5, at(1.3))
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "in one batch"])
+def test_a_run_or_a_number_is_never_counted_several_times(store, hear, together):
+    pings: list[Any] = [(n / 10, "success") for n in range(11)]
+    pings += [(2, "success", {"run": RID}), (3, "success"), (4, "success", {"numbers": {"rows": 5.0}}), (5, "success")]
+    if together:
+        made = [Ping(address=CODE, action=Action(what), received_at=at(s), **dict(*more)) for s, what, *more in pings]
+        with store.begin() as conn:
+            hear_all(conn, made, at(5))
+    else:
+        hear(*pings)
+
+    found = rows(store, ping)
+    assert sum(row.count for row in found) == 15
+    assert {row.count for row in found if row.run or row.numbers} == {1}
 
 
 def test_pages_follow_each_other_without_a_gap_where_instants_are_equal(store, hear):
