@@ -46,7 +46,7 @@ def test_much_that_is_due_takes_few_wakes():
         await asyncio.sleep(0.2)
 
     uvloop.run(main())
-    assert len(wakes) <= 0.1 / TOGETHER + 2
+    assert len(wakes) <= 0.1 / TOGETHER * 3  # one each would be 200; a busy machine wakes late, then twice at once
 
 
 def test_very_much_that_is_due_starts_at_the_pace_it_is_kept_to():
