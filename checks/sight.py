@@ -26,7 +26,6 @@ LONGEST_GAP = timedelta(seconds=10)
 LARGEST_JUMP = 5.0  # seconds by which the wall clock may differ from the monotonic one between two signs
 LONG_AWAY = timedelta(days=1)
 _KEEP_SIGNS = timedelta(days=1)
-_KEEP_BLIND = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +140,8 @@ def fair_deadline(deadline: datetime, heard_at: datetime | None, grace: timedelt
 
 
 def tidy(conn: sa.Connection, now: datetime) -> None:
-    """Drop the signs of processes long gone, save the last of each place, and blind intervals of years ago."""
+    """Drop the signs of processes long gone, save the last of each place. Blind intervals stay: who was blind saw no one up."""
     later: Any = sign_of_life.alias("later")
     c = sign_of_life.c
     is_not_last = sa.exists().where(later.c.role == c.role, later.c.location == c.location, later.c.at > c.at)
     conn.execute(sign_of_life.delete().where(c.at < now - _KEEP_SIGNS, is_not_last))
-    conn.execute(blind_interval.delete().where(blind_interval.c.end < now - _KEEP_BLIND))

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import pairwise
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from checks.status import VOTING, Status
-from checks.store.schema import blind_interval, monitor_state, target, transition
+from checks.store import watches
+from checks.store.schema import blind_interval, monitor_state, transition
 from checks.store.states import CHUNK
+from checks.store.watches import Watch
 
 Span = tuple[datetime, datetime]
 
@@ -297,10 +300,10 @@ def timelines(
     for begin in range(0, len(ordered), CHUNK):
         some = ordered[begin : begin + CHUNK]
         first, changes = _statuses(conn, some, start, end)
-        places = _places(conn, some) if spans else {}
+        watched = watches.of_monitors(conn, some, start, end) if spans else {}
         for monitor, (status, cause) in first.items():
             whole = timeline(status, changes.get(monitor, ()), start, end, cause) if start < end else []
-            lines[monitor] = without(whole, _blind(places.get(monitor, ()), spans))
+            lines[monitor] = without(whole, _blind(watched.get(monitor, ()), spans))
     return lines
 
 
@@ -339,16 +342,6 @@ def _statuses(
     return first | {monitor: found for monitor, found in known.items() if monitor in first}, changes
 
 
-def _places(conn: sa.Connection, monitors: Sequence[UUID]) -> dict[UUID, list[tuple[str, str]]]:
-    """By whom each monitor is seen: the workers of its locations, or (a heartbeat) the web processes."""
-    query = sa.select(target.c.monitor, target.c.source, target.c.location).where(target.c.monitor.in_(monitors))
-    places: dict[UUID, list[tuple[str, str]]] = {}
-    for row in conn.execute(query):
-        key = ("web", "") if row.source == "pinged" else ("worker", row.location)
-        places.setdefault(row.monitor, []).append(key)
-    return places
-
-
 def _blind_spans(conn: sa.Connection, start: datetime, end: datetime) -> dict[tuple[str, str], list[Span]]:
     """When each role and location saw nothing."""
     c = blind_interval.c
@@ -358,11 +351,19 @@ def _blind_spans(conn: sa.Connection, start: datetime, end: datetime) -> dict[tu
     return {key: union(found) for key, found in spans.items()}
 
 
-def _blind(places: Sequence[tuple[str, str]], spans: Mapping[tuple[str, str], list[Span]]) -> list[Span]:
-    """When all of these places were blind at once."""
-    if not places:
-        return []
-    blind = spans.get(places[0], [])
-    for place in places[1:]:
-        blind = common(blind, spans.get(place, []))
-    return blind
+def _blind(watched: Sequence[Watch], spans: Mapping[tuple[str, str], list[Span]]) -> list[Span]:
+    """When all who watched were blind at once: of each stretch, those who watched then."""
+    found: list[Span] = []
+    edges = sorted({each.since for each in watched} | {each.until for each in watched})
+    for begun, ended in pairwise(edges):
+        seeing = [_sight(each) for each in watched if each.since <= begun and each.until >= ended]
+        blind = [(begun, ended)] if seeing else []
+        for sight in seeing:
+            blind = common(blind, spans.get(sight, []))
+        found += blind
+    return union(found)
+
+
+def _sight(watched: Watch) -> tuple[str, str]:
+    """By whom this is seen: the workers of its location, or (a heartbeat) the web processes."""
+    return ("web", "") if watched.source == "pinged" else ("worker", watched.location)

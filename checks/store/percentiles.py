@@ -18,10 +18,11 @@ from checks.histogram import Histogram
 from checks.store import window
 from checks.store.availability import summed, timelines
 from checks.store.periods import DAY, HOUR, LENGTH, start_of
-from checks.store.schema import monitor_state, rollup, target
+from checks.store.schema import monitor_state, rollup, watch
 from checks.store.spoiled import carefully, is_readable
 from checks.store.states import CHUNK
 from checks.store.tally import APDEX, TOTAL, Latencies, Tally
+from checks.store.watches import targets
 
 _A_DAY = LENGTH[DAY]
 _REMEMBERED = 2000  # targets, whose hours that are over take some 8 kB each
@@ -64,17 +65,20 @@ class Figures:
 
 def latency(conn: sa.Connection, monitor: UUID, start: datetime, end: datetime) -> Latencies:
     """The latency of a monitor's results that started in the window, of all its locations."""
-    return _total([window.tally(conn, target_id, start, end) for target_id in places(conn, monitor).values()]).latency
+    return _total([window.tally(conn, target_id, start, end) for target_id in targets(conn, monitor, start)]).latency
 
 
 def summary(conn: sa.Connection, monitor: UUID, start: datetime, end: datetime, *, apdex: float = APDEX) -> Summary:
     """All figures of a window, of the monitor and of each location; `apdex` are the seconds that satisfy."""
-    tallies = {
-        location: window.tally(conn, target_id, start, end, phases=True)
-        for location, target_id in places(conn, monitor).items()
-    }
-    total = _total([*tallies.values()])
-    return _summary(total, apdex, {location: _summary(each, apdex) for location, each in tallies.items()})
+    tallies: dict[str, list[Tally]] = {}
+    for target_id, location in targets(conn, monitor, start).items():
+        tallies.setdefault(location, []).append(window.tally(conn, target_id, start, end, phases=True))
+    locations = {location: _total(found) for location, found in tallies.items()}
+    return _summary(
+        _total([*locations.values()]),
+        apdex,
+        {location: _summary(found, apdex) for location, found in locations.items()},
+    )
 
 
 def _total(tallies: Sequence[Tally]) -> Tally:
@@ -97,16 +101,6 @@ def _summary(found: Tally, apdex: float, locations: Mapping[str, Summary] | None
         left_out=found.left_out,
         locations=locations or {},
     )
-
-
-def places(conn: sa.Connection, monitor: UUID) -> dict[str, int]:
-    """The targets of a monitor by their locations."""
-    return {row.location: row.id for row in conn.execute(_PLACES, {"of": monitor})}
-
-
-_PLACES = (
-    sa.select(target.c.location, target.c.id).where(target.c.monitor == sa.bindparam("of")).order_by(target.c.location)
-)
 
 
 def figures_since(now: datetime) -> datetime:
@@ -144,8 +138,9 @@ def figures(conn: sa.Connection, now: datetime, some: Collection[UUID] | None = 
 
 
 def _last_day(conn: sa.Connection, monitors: Collection[UUID], now: datetime) -> dict[UUID, Tally]:
-    of_these = target.c.monitor.in_(monitors) if len(monitors) <= CHUNK else sa.true()
-    owners = {row.id: row.monitor for row in conn.execute(sa.select(target.c.id, target.c.monitor).where(of_these))}
+    of_these = watch.c.monitor.in_(monitors) if len(monitors) <= CHUNK else sa.true()
+    watched = sa.select(watch.c.target_id, watch.c.monitor).where(of_these)
+    owners = {row[0]: row[1] for row in conn.execute(watched)}
     r = rollup.c
     hours: dict[int, list[Sequence[Any]]] = {}
     rows = sa.select(r.target_id, r.histogram, r.complete, r.incomplete).where(

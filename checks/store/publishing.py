@@ -17,12 +17,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from checks import schedule
 from checks.status import Cause, Policy, Status
-from checks.store import grouping, lastgood, ping_codes
+from checks.store import grouping, lastgood, ping_codes, watches
 from checks.store.schema import monitor_state, open_run, ping_code, target
 from checks.store.states import CHUNK, FRESH, NO_RUNS, UNHEARD, lock_monitors, lock_targets
 from checks.store.writer import put_all, regroup, settle
 
-TOMBSTONE = timedelta(days=30)  # so long a deletion is remembered: an older publish must not bring the monitor back
+UNTIL_FORGOTTEN = timedelta(days=30)  # so long after a deletion it is known what was asked, and with which secrets
 _PRUNED_AT_ONCE = 100
 
 
@@ -174,6 +174,7 @@ def _write_targets(
         updates.sort(key=lambda values: values["of"])
         conn.execute(target.update().where(target.c.id == sa.bindparam("of")), updates)
     moved = other | {values["monitor"] for values in new}
+    watches.follow(conn, moved, now)
     return moved | {monitor.uuid for monitor in changed if rows[monitor.uuid].quorum != monitor.policy.quorum}
 
 
@@ -347,10 +348,11 @@ def revisions(conn: sa.Connection) -> dict[UUID, int]:
     return {row.monitor: row.revision for row in rows}
 
 
-def prune_tombstones(conn: sa.Connection, now: datetime) -> int:
-    """Forget monitors that were deleted 30 days ago and whose transitions were all consumed; returns how many.
+def forget_deleted(conn: sa.Connection, now: datetime) -> int:
+    """Forget what monitors that were deleted 30 days ago were asked, with its secrets; returns how many.
 
-    Their transitions stay for ever; what was measured ages out (`checks.store.retention`).
+    Their names and transitions stay for ever, for the reports of the time in which they were watched; what was measured
+    ages out (`checks.store.retention`). Nor does an older publish ever bring them back.
     """
     c = monitor_state.c
     old = (
@@ -364,12 +366,12 @@ def prune_tombstones(conn: sa.Connection, now: datetime) -> int:
     if gone:
         conn.execute(target.delete().where(target.c.monitor.in_(gone)))
         conn.execute(ping_code.delete().where(ping_code.c.monitor.in_(gone)))
-        conn.execute(monitor_state.delete().where(c.monitor.in_(gone)))
+        watches.follow(conn, gone, now)
     return len(gone)
 
 
-def count_tombstones(conn: sa.Connection, now: datetime) -> int:
-    """How many monitors `prune_tombstones` would forget by and by."""
+def count_forgettable(conn: sa.Connection, now: datetime) -> int:
+    """How many monitors `forget_deleted` would forget by and by."""
     count: int = conn.execute(
         sa.select(sa.func.count()).select_from(monitor_state).where(_forgettable(now))
     ).scalar_one()
@@ -378,4 +380,5 @@ def count_tombstones(conn: sa.Connection, now: datetime) -> int:
 
 def _forgettable(now: datetime) -> sa.ColumnElement[bool]:
     c = monitor_state.c
-    return sa.and_(c.removed == "deleted", c.removed_at <= now - TOMBSTONE, c.seq <= c.consumed_seq)
+    asked = sa.exists().where(target.c.monitor == c.monitor)
+    return sa.and_(c.removed == "deleted", c.removed_at <= now - UNTIL_FORGOTTEN, c.seq <= c.consumed_seq, asked)

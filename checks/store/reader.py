@@ -23,6 +23,7 @@ from checks.store.series import Series, series
 from checks.store.spoiled import is_sound
 from checks.store.states import CHUNK
 from checks.store.tally import Latencies
+from checks.store.watches import EVER, targets
 
 __all__ = [
     "Availability",
@@ -157,10 +158,9 @@ def _view(rows: list[sa.Row[Any]]) -> MonitorView:
 def recent_results(conn: sa.Connection, monitor: UUID, limit: int) -> list[ResultView]:
     """The last results of a monitor at all its locations, the newest first; what was spoiled is left out."""
     views = []
-    places = sa.select(target.c.id, target.c.location).where(target.c.monitor == monitor)
-    for place in conn.execute(places).all():
-        query = sa.select(result).where(result.c.target_id == place.id).order_by(result.c.started_at.desc())
-        views += [_result_view(row, place.location) for row in conn.execute(query.limit(limit)) if _is_sound(row)]
+    for target_id, location in targets(conn, monitor, EVER).items():
+        query = sa.select(result).where(result.c.target_id == target_id).order_by(result.c.started_at.desc())
+        views += [_result_view(row, location) for row in conn.execute(query.limit(limit)) if _is_sound(row)]
     return sorted(views, key=lambda view: view.started_at, reverse=True)[:limit]
 
 

@@ -17,7 +17,7 @@ from checks.store import partitions
 from checks.store.ages import Ages, ages
 from checks.store.engine import reading
 from checks.store.periods import DAY, HOUR, MINUTE
-from checks.store.publishing import count_tombstones, prune_tombstones
+from checks.store.publishing import count_forgettable, forget_deleted
 from checks.store.rollup import PAUSE
 from checks.store.schema import dirty_period, ping, result, rollup, target
 
@@ -84,7 +84,7 @@ def too_old(engine: sa.Engine, now: datetime) -> dict[str, int]:
         for resolution, age in _AGED.items():
             old = sa.and_(rollup.c.resolution == resolution, rollup.c.start < now - age(ages()))
             found[f"figures of {resolution}s"] = _count(conn, rollup, old)
-        found["deleted monitors"] = count_tombstones(conn, now)
+        found["deleted monitors"] = count_forgettable(conn, now)
         return found
 
 
@@ -159,5 +159,5 @@ SORTS: Final[dict[str, Callable[[sa.Connection, datetime], int]]] = {
     "pings": _pings,
     "surplus pings": _surplus_pings,
     **{f"figures of {resolution}s": _aged(resolution) for resolution in _AGED},
-    "deleted monitors": prune_tombstones,
+    "deleted monitors": forget_deleted,
 }

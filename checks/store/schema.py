@@ -70,7 +70,7 @@ monitor_state = sa.Table(
     _column("seq", sa.Integer, default=0),
     _column("paused", sa.Boolean, default=False),
     _column("removed", sa.String(16), nullable=True),  # "retired" or "deleted"
-    _column("removed_at", Instant, nullable=True),  # the tombstone goes 30 days later
+    _column("removed_at", Instant, nullable=True),  # deleted: 30 days later its targets go
     _column("consumed_seq", sa.Integer, default=0),
     _column("leased_until", Instant, nullable=True),  # by a notifier
     _column("leased_by", sa.String(100), nullable=True),
@@ -134,6 +134,21 @@ target = sa.Table(
 )
 sa.Index("ix_target_due", target.c.location, target.c.next_due_at)
 sa.Index("ix_target_judge", target.c.judge_at)
+
+# From when to when a monitor was watched from where: a row a target, which outlives it.
+watch = sa.Table(
+    "watch",
+    metadata,
+    _column("id", RowNumber, primary_key=True),
+    _column("target_id", RowNumber),
+    _column("monitor", sa.Uuid),
+    _column("location", sa.String(50)),
+    _column("source", sa.String(16)),
+    _column("since", Instant),
+    _column("until", Instant, nullable=True),  # null: it still is
+)
+sa.Index("ix_watch_monitor", watch.c.monitor)
+sa.Index("ix_watch_target_id", watch.c.target_id)
 
 # On PostgreSQL divided by days (checks.store.partitions), and the number, which nobody asks for, is no key there.
 result = sa.Table(

@@ -16,11 +16,11 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from checks.clock import from_micros
-from checks.store.percentiles import places
 from checks.store.periods import DAY, HOUR, LENGTH, MINUTE, start_of
 from checks.store.schema import result, rollup, target
 from checks.store.spoiled import carefully
 from checks.store.tally import TOTAL, Tally
+from checks.store.watches import targets
 from checks.store.window import Dirty, Span, cut, dirty, extend, results, rolled
 
 STEPS: Final = tuple(
@@ -51,8 +51,9 @@ class Series:
 def series(conn: sa.Connection, monitor: UUID, window: Span, most: int, *, location: str | None = None) -> Series:
     """The window in at most so many points (and one more where it does not begin with a step), of all locations or one."""
     start, end = window
-    targets = [number for place, number in places(conn, monitor).items() if location in (None, place)]
-    step = _step(conn, targets, start, end, most)
+    some = [number for number, place in targets(conn, monitor, start).items() if location in (None, place)]
+    # The shortest that makes few enough points, holds a result at least, and is still stored.
+    step = _step(max((end - start) / max(most, 1), _stored(conn, monitor, some, start)))
     first, last = floor(start, step), floor(end - timedelta(microseconds=1), step) + step
 
     def gather(careful: bool) -> dict[datetime, Tally]:  # noqa: FBT001 - it is called by one place
@@ -61,7 +62,7 @@ def series(conn: sa.Connection, monitor: UUID, window: Span, most: int, *, locat
         def of(instant: datetime) -> Tally:
             return tallies.setdefault(floor(instant, step), Tally(careful=careful))
 
-        for target_id in targets if first < last else ():
+        for target_id in some if first < last else ():
             _gather(conn, target_id, (first, last), step, of)
         for found in tallies.values():
             found.check()
@@ -77,17 +78,15 @@ def floor(instant: datetime, step: timedelta) -> datetime:
     return instant - (instant - _EPOCH) % step
 
 
-def _step(conn: sa.Connection, targets: Sequence[int], start: datetime, end: datetime, most: int) -> timedelta:
-    """The shortest step that makes few enough points, holds a result at least, and is still stored."""
-    least = max((end - start) / max(most, 1), _stored(conn, targets, start))
+def _step(least: timedelta) -> timedelta:
     return next((step for step in STEPS if step >= least), STEPS[-1])
 
 
-def _stored(conn: sa.Connection, targets: Sequence[int], start: datetime) -> timedelta:
+def _stored(conn: sa.Connection, monitor: UUID, some: Sequence[int], start: datetime) -> timedelta:
     """The finest that is known of all of the time from `start` on."""
-    intervals = sa.select(sa.func.max(target.c.interval_seconds)).where(target.c.id.in_(targets))
+    intervals = sa.select(sa.func.max(target.c.interval_seconds)).where(target.c.monitor == monitor)
     finest = 2 * timedelta(seconds=conn.execute(intervals).scalar_one() or 0)  # so that none is empty by chance
-    for number in targets:
+    for number in some:
         first_result = sa.select(sa.func.min(result.c.started_at)).where(result.c.target_id == number)
         known = (conn.execute(first_result).scalar_one(), _first(conn, number, MINUTE, start))
         fine = min((at for at in known if at is not None), default=None)

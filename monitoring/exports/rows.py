@@ -17,8 +17,9 @@ from checks.histogram import Histogram
 from checks.result import PHASES
 from checks.store.availability import Availability
 from checks.store.engine import reading
-from checks.store.schema import result, rollup, target
+from checks.store.schema import result, rollup
 from checks.store.spoiled import is_readable
+from checks.store.watches import targets
 
 PAGE = 1000  # rows
 
@@ -158,12 +159,9 @@ def intervals(found: Availability, incidents: Sequence[UUID | None]) -> Page:
 
 
 def _targets(engine: sa.Engine, wanted: Wanted) -> list[tuple[int, str]]:
-    c = target.c
-    query = sa.select(c.id, c.location).where(c.monitor == wanted.monitor).order_by(c.location)
-    if wanted.location:
-        query = query.where(c.location == wanted.location)
     with reading(engine) as conn:
-        return [(row.id, row.location) for row in conn.execute(query)]
+        found = targets(conn, wanted.monitor, wanted.start)
+    return [each for each in found.items() if wanted.location in ("", each[1])]
 
 
 def _seconds(nanoseconds: object) -> float | None:

@@ -22,7 +22,8 @@ from checks.result import Outcome
 from checks.store.ages import ages
 from checks.store.engine import reading
 from checks.store.periods import HOUR, LENGTH, SETTLED, start_of
-from checks.store.schema import result, target
+from checks.store.schema import result
+from checks.store.watches import targets
 from checks.units import format_duration, parse_duration
 from monitoring.models import Objective, PromisedHour
 from monitoring.objectives.budget import Slice
@@ -74,12 +75,16 @@ def count(
 ) -> dict[datetime, Counts]:
     """By the hour: how many minutes of a window kept the promise and how many did not. Hours without a probe are left out."""
     c = result.c
-    targets = conn.execute(sa.select(target.c.id).where(target.c.monitor == monitor)).scalars().all()
     minute = (sa.type_coerce(c.started_at, sa.BigInteger) // _MINUTE).label("minute")
     fast = sa.func.count(sa.case((c.latency_ns < promise.nanoseconds, 1)))
     query = (
         sa.select(minute, sa.func.count(), fast)
-        .where(c.target_id.in_(targets), c.started_at >= start, c.started_at < end, c.outcome != Outcome.UNKNOWN.value)
+        .where(
+            c.target_id.in_(targets(conn, monitor, start)),
+            c.started_at >= start,
+            c.started_at < end,
+            c.outcome != Outcome.UNKNOWN.value,
+        )
         .group_by(minute)
     )
     found: dict[datetime, Counts] = {}

@@ -17,7 +17,7 @@ from checks.status import Policy
 from checks.store import outbox, reader, schema
 from checks.store.claims import claim, next_due, release, renew
 from checks.store.engine import open_engine, reading
-from checks.store.publishing import prune_tombstones, publish, revisions
+from checks.store.publishing import forget_deleted, publish, revisions
 from checks.store.retention import prune
 from checks.store.rollup import roll_up
 from checks.store.troubles import clear_trouble, report_trouble
@@ -102,7 +102,7 @@ def tell(engine: sa.Engine) -> dict[str, Any]:
     read, left = read_all(engine, [monitor.uuid for monitor in monitors], end), dump(engine)
     until_done(prune, engine, end + timedelta(days=8))
     with engine.begin() as conn:
-        said.append(prune_tombstones(conn, end))
+        said.append(forget_deleted(conn, end))
     return {"said": said, "read": read, "left": left, "pruned": dump(engine)}
 
 

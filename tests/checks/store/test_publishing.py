@@ -10,7 +10,7 @@ from checks.status import Policy, Status
 from checks.store import publishing
 from checks.store.engine import reading
 from checks.store.outbox import claim_monitors, mark_consumed, next_transition
-from checks.store.publishing import prune_tombstones, publish, revisions
+from checks.store.publishing import forget_deleted, publish, revisions
 from checks.store.schema import monitor_state, ping_code, result, target, transition
 from checks.store.writer import record
 from tests.checks.store.acts import (
@@ -349,7 +349,7 @@ def test_thousands_are_published_at_once(store):
     assert len(rows(store, transition)) == len(rows(store, ping_code)) == 1300
 
 
-def test_a_deletion_is_remembered_for_thirty_days(store):
+def test_what_a_deleted_monitor_was_asked_is_forgotten_after_thirty_days(store):
     monitor = publish_one(store, ping_codes=(uuid4(),))
     kept = publish_one(store)
     run_probe_of(store, monitor)
@@ -358,13 +358,15 @@ def test_a_deletion_is_remembered_for_thirty_days(store):
     consume_all(store)
 
     with store.begin() as conn:
-        assert prune_tombstones(conn, at(70) + timedelta(days=30) - timedelta(seconds=1)) == 0
+        assert forget_deleted(conn, at(70) + timedelta(days=30) - timedelta(seconds=1)) == 0
         assert publish(conn, [monitor], at(80)) == 0  # an older publish does not bring it back
-        assert prune_tombstones(conn, at(70) + timedelta(days=30)) == 1
-        assert prune_tombstones(conn, at(70) + timedelta(days=3000)) == 0
+        assert forget_deleted(conn, at(70) + timedelta(days=30)) == 1
+        assert forget_deleted(conn, at(70) + timedelta(days=3000)) == 0
 
     with reading(store) as conn:
-        assert revisions(conn) == {kept.uuid: 2}
+        assert revisions(conn) == {kept.uuid: 2, monitor.uuid: 2}
+    with store.begin() as conn:
+        assert publish(conn, [monitor], at(80)) == 0  # nor does it ever
     assert [row.monitor for row in rows(store, target)] == [kept.uuid]
     assert rows(store, ping_code) == []
     assert len(history(store, monitor)) == 2  # transitions are never deleted
@@ -375,10 +377,10 @@ def test_a_deletion_that_no_notifier_has_seen_is_not_forgotten(store):
     republish(store, monitor, at(70), removed="deleted")
 
     with store.begin() as conn:
-        assert prune_tombstones(conn, at(70) + timedelta(days=31)) == 0
+        assert forget_deleted(conn, at(70) + timedelta(days=31)) == 0
     consume_all(store)
     with store.begin() as conn:
-        assert prune_tombstones(conn, at(70) + timedelta(days=31)) == 1
+        assert forget_deleted(conn, at(70) + timedelta(days=31)) == 1
 
 
 def run_probe_of(engine, monitor):

@@ -11,7 +11,7 @@ from checks.store.outbox import claim_monitors, mark_consumed, next_transition
 from checks.store.periods import DAY, HOUR, MINUTE
 from checks.store.publishing import publish
 from checks.store.retention import prune
-from checks.store.schema import dirty_period, monitor_state, ping, result, rollup, transition
+from checks.store.schema import dirty_period, monitor_state, ping, result, rollup, target, transition
 from checks.store.writer import put
 from tests.checks.store.acts import publish_one, rows
 from tests.factories import NOON, at, make_published
@@ -155,7 +155,7 @@ def test_where_there_is_nothing_old_one_step_is_enough(store, monkeypatch):
 
 
 @pytest.mark.parametrize("age", [days(40), days(4000)])
-def test_transitions_are_never_deleted(store, age):
+def test_transitions_are_never_deleted_nor_whose_they_are(store, age):
     monitor = publish_one(store)
     with store.begin() as conn:
         put(conn, monitor.uuid, Status.PAUSED, at(1), cause=Cause.PAUSED)
@@ -166,8 +166,8 @@ def test_transitions_are_never_deleted(store, age):
 
     prune_all(store, NOON + age)
 
-    assert rows(store, monitor_state) == []
-    assert len(rows(store, transition)) == 1
+    assert rows(store, target) == []
+    assert len(rows(store, monitor_state)) == len(rows(store, transition)) == 1
 
 
 def test_of_a_busy_heartbeat_the_last_pings_stay(store, keep, monkeypatch):

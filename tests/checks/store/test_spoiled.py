@@ -120,4 +120,4 @@ def test_figures_of_an_hour_that_were_spoiled_hide_nothing_of_the_dashboard(stor
 
 def test_what_is_no_spoiled_row_is_still_a_mistake_of_ours(store):
     with pytest.raises(TypeError):
-        ask(store, reader.latency, publish_one(store).uuid, "yesterday", NOON)
+        ask(store, reader.latency, publish_one(store).uuid, NOON, "tomorrow")
