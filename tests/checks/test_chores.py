@@ -30,15 +30,15 @@ def test_a_chore_begins_at_once_and_comes_again() -> None:
             times.append(time.monotonic())
 
         chores = Chores()
-        chores.every(0.1, "work", work)
+        chores.every(0.2, "work", work)
         begun = time.monotonic()
         chores.start()
-        await asyncio.sleep(0.55)
+        await asyncio.sleep(1.1)
         await chores.stop(1)
-        assert times[0] - begun < 0.05
+        assert times[0] - begun < 0.15
         done = len(times)
-        await asyncio.sleep(0.2)
-        assert len(times) == done >= 4
+        await asyncio.sleep(0.4)
+        assert len(times) == done >= 3
 
     asyncio.run(main())
 

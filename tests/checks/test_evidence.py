@@ -159,9 +159,9 @@ def test_no_address_that_a_target_redirects_to_gives_its_secrets_away():
     "text", ['"' * 4096, "://" + "a" * 4096, "a=" * 2048, '"a":"' * 800, "&token" * 700, '\\"' * 2048]
 )
 def test_no_text_makes_the_search_for_secrets_slow(text):
-    began = time.perf_counter()
+    began = time.process_time()
     hidden(text)
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.3
 
 
 def test_a_refused_connection_says_which_addresses_were_tried():

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 
 from checks.process import STUCK, Watchdog, process_name
-from tests.checks.workers import ROOT, wait_until
+from tests.checks.workers import ROOT
+from tests.waiting import wait_until
 
 FOLLOW = "import time; from checks.process import die_with_parent; die_with_parent(); print('here', flush=True); time.sleep(60)"
 
@@ -28,7 +29,7 @@ def run(code: str, **environment: str) -> subprocess.Popen[str]:
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Its exit status and what it said, within ten seconds."""
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=60)
     return process.returncode, said
 
 
@@ -44,7 +45,7 @@ def test_the_collector_has_nothing_to_look_at_but_what_came_since() -> None:
         "loaded = [[number] for number in range(100_000)]; leave_loaded_alone(); came = [[]]\n"
         "print(gc.get_freeze_count() > 100_000, len(gc.get_objects()) < 1_000)"
     )
-    assert process.communicate(timeout=10)[0] == "True True\n"
+    assert process.communicate(timeout=60)[0] == "True True\n"
 
 
 def test_a_child_is_killed_with_its_parent() -> None:
@@ -96,14 +97,14 @@ def test_a_child_with_a_pipe_ends_with_the_other_end_of_it() -> None:
 
 def test_a_process_that_nobody_supervises_stays_alive() -> None:
     process = run("from checks.process import die_with_parent; die_with_parent(); print('alive')")
-    said, _ = process.communicate(timeout=10)
+    said, _ = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, "alive\n")
 
 
 def test_grandchildren_do_not_take_our_parent_for_theirs() -> None:
     code = "import os; from checks.process import die_with_parent; die_with_parent(); print('STILLUP_PARENT_PID' in os.environ)"
     process = run(code, STILLUP_PARENT_PID=str(os.getpid()))
-    said, _ = process.communicate(timeout=10)
+    said, _ = process.communicate(timeout=60)
     assert said == "False\n"
 
 

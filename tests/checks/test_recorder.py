@@ -25,6 +25,7 @@ from checks.store.claims import Finished
 from checks.store.schema import target, trouble
 from tests.checks.workers import make_all_due, monitor_of, publish, results
 from tests.factories import make_finished
+from tests.waiting import BUSY
 
 LEASE = timedelta(seconds=30)
 
@@ -58,7 +59,7 @@ async def recording(store: sa.Engine, recorded: list[Finished]) -> AsyncIterator
 
 
 async def until(ask: Callable[[], object], within: float = 10.0) -> None:
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(within * BUSY):
         while not ask():  # noqa: ASYNC110 - it asks a database
             await asyncio.sleep(0.02)
 

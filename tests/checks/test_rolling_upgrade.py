@@ -18,8 +18,9 @@ from checks.process import WRONG_CONFIGURATION
 from checks.store.schema import transition
 from checks.store.upgrade import known_revisions
 from tests import postgres
-from tests.checks.workers import ROOT, Worker, monitor_of, publish, results, targets, wait_until, working
+from tests.checks.workers import ROOT, Worker, monitor_of, publish, results, targets, working
 from tests.servers import Target, answers
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 

@@ -20,8 +20,9 @@ import sqlalchemy as sa
 
 from checks import clock
 from checks.store.schema import blind_interval, sign_of_life, transition
-from tests.checks.workers import ROOT, monitor_of, publish, results, wait_until
+from tests.checks.workers import ROOT, monitor_of, publish, results
 from tests.servers import Target, Visit, answers
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(200)]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,9 +22,9 @@ from checks.store.publishing import PublishedMonitor
 from checks.store.schema import monitor_state, result, target
 from tests.factories import make_published, make_spec
 from tests.servers import Visit
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-T = TypeVar("T")
 
 
 class Worker:
@@ -56,7 +56,7 @@ class Worker:
         """Its exit status after SIGTERM, and how many seconds it took."""
         begun = time.monotonic()
         self.signal(signal.SIGTERM)
-        return self.process.wait(15), time.monotonic() - begun
+        return self.process.wait(30), time.monotonic() - begun
 
     def end(self) -> None:
         self.process.kill()
@@ -72,14 +72,6 @@ def working(url: str, directory: Path, *arguments: str, number: int = 1, root: P
         yield worker
     finally:
         worker.end()
-
-
-def wait_until(ask: Callable[[], T], *, within: float = 20.0, what: str = "the condition") -> T:
-    deadline = time.monotonic() + within
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
-        time.sleep(0.05)
-    return answer
 
 
 def monitor_of(**options: Any) -> PublishedMonitor:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.beating import BEAT, PING, Machine, is_free_of_leftovers, said
-from tests.journeys.stack import wait_until
 from tests.servers import Target
+from tests.waiting import wait_until
 
 
 def exit_codes(here: Machine, url: str, codes: list[int]) -> dict[int, int]:

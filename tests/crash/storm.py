@@ -21,9 +21,10 @@ import psycopg.rows
 
 from tests.crash.scripted import Script
 from tests.journeys.inbox import Inbox
-from tests.journeys.stack import ROOT, environment, manage, wait_until
+from tests.journeys.stack import ROOT, environment, manage
 from tests.pipe import Pipe
 from tests.postgres import PostgresServer
+from tests.waiting import wait_until
 
 LEASE = 10  # seconds
 INTERVAL = 5  # seconds between two probes of a target

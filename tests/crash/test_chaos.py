@@ -14,8 +14,9 @@ import pytest
 from tests.crash.books import Books
 from tests.crash.storm import Storm
 from tests.journeys.inbox import Inbox
-from tests.journeys.stack import ROLES, Stack, wait_until
+from tests.journeys.stack import ROLES, Stack
 from tests.journeys.target import Target
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.long, pytest.mark.timeout(600)]
 

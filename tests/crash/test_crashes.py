@@ -12,8 +12,9 @@ import pytest
 
 from tests.crash.points import ALL, OUTAGE, PING, SILENCE, Point
 from tests.journeys.inbox import Inbox, Message
-from tests.journeys.stack import Stack, wait_until
+from tests.journeys.stack import Stack
 from tests.journeys.target import Target
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(400)]
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from tests import postgres
 from tests.journeys.ports import free_port
-from tests.journeys.stack import Stack, wait_until
+from tests.journeys.stack import Stack
+from tests.waiting import wait_until
 
 KEPT = Path(__file__).parent / "versions"
 KEYS = ("data.key", "secret.key")

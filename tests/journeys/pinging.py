@@ -24,7 +24,7 @@ class Client:
         """The status of the answer; 0 where there was none."""
         try:
             if self._connection is None:
-                self._connection = http.client.HTTPConnection(*self._to, timeout=10, source_address=(self._source, 0))
+                self._connection = http.client.HTTPConnection(*self._to, timeout=40, source_address=(self._source, 0))
             self._connection.request(method, path, body)
             answer = self._connection.getresponse()
             answer.read()

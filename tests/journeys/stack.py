@@ -12,13 +12,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import psutil
 import psycopg
@@ -27,26 +27,12 @@ import sqlalchemy as sa
 
 from tests import postgres
 from tests.journeys.ports import accepts, free_port
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery staple"
 ROLES = ("web", "worker", "notifier")
 START, STOP = 60.0, 15.0  # seconds: generous where the machine may be slow, exact where a promise is tested
-
-
-T = TypeVar("T")
-
-
-def wait_until(ask: Callable[[], T], *, within: float, what: str, every: float = 0.1) -> T:
-    """The first true answer; AssertionError when there is none in time."""
-    deadline = time.monotonic() + within
-    while True:
-        answer = ask()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within:g} s: {what}; the last answer was {answer!r}")
-        time.sleep(every)
 
 
 def environment(directory: Path, database: str = "", **more: str) -> dict[str, str]:
@@ -229,7 +215,7 @@ class Stack:
 
     def get(self, path: str, *, method: str = "GET", body: bytes | None = None) -> tuple[int, str]:
         """Status and text of an address; (0, why) where nobody answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
         try:
             connection.request(method, path.removeprefix(self.address), body)
             answer = connection.getresponse()

@@ -14,8 +14,9 @@ import pytest
 from tests import postgres
 from tests.journeys.person import Person
 from tests.journeys.ports import free_port
-from tests.journeys.stack import ROOT, Stack, environment, wait_until
+from tests.journeys.stack import ROOT, Stack, environment
 from tests.journeys.town import Town
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 

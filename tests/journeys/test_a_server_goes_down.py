@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.journeys.stack import wait_until
 from tests.journeys.town import FAILURES, INTERVAL, RETRY, Town
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 

@@ -9,8 +9,9 @@ import pytest
 
 from tests import postgres
 from tests.journeys.inbox import Inbox
-from tests.journeys.stack import Stack, wait_until
+from tests.journeys.stack import Stack
 from tests.journeys.target import Target
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.long, pytest.mark.timeout(300)]
 

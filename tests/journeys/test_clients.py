@@ -12,9 +12,10 @@ import pytest
 
 from tests import foreign
 from tests.clients.beating import keep, machine
-from tests.journeys.stack import Stack, wait_until
+from tests.journeys.stack import Stack
 from tests.journeys.test_healthchecks_api import Script
 from tests.journeys.town import Town
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.long_on("postgresql")]
 

@@ -13,8 +13,9 @@ from uuid import uuid4
 import pytest
 
 from tests import foreign
-from tests.journeys.stack import Stack, wait_until
+from tests.journeys.stack import Stack
 from tests.journeys.town import Town
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.long_on("postgresql")]
 

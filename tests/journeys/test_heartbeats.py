@@ -11,8 +11,9 @@ import pytest
 
 from tests.journeys.conftest import StartStack
 from tests.journeys.pinging import Client, Pinger, paths_of, pinging, stored
-from tests.journeys.stack import Stack, wait_until
+from tests.journeys.stack import Stack
 from tests.journeys.town import Town
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.long_on("sqlite")]
 

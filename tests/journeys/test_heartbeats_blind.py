@@ -17,8 +17,9 @@ import pytest
 
 from checks import clock
 from tests.journeys.pinging import Pinger, paths_of, pinging
-from tests.journeys.stack import Stack, wait_until
+from tests.journeys.stack import Stack
 from tests.pausing import pause
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -10,8 +10,9 @@ from email.message import EmailMessage
 import pytest
 
 from tests.journeys.ports import accepts, free_port
-from tests.journeys.stack import Stack, environment, manage, wait_until
+from tests.journeys.stack import Stack, environment, manage
 from tests.journeys.town import Town
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 

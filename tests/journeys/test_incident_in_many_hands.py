@@ -18,7 +18,8 @@ import pytest
 
 from tests.journeys.conftest import StartStack
 from tests.journeys.person import Page, Person
-from tests.journeys.stack import Stack, wait_until
+from tests.journeys.stack import Stack
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.long, pytest.mark.timeout(300)]
 

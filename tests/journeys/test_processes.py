@@ -13,7 +13,8 @@ import pytest
 
 from tests.journeys.conftest import StartStack
 from tests.journeys.ports import accepts, free_port
-from tests.journeys.stack import ROLES, Stack, environment, manage, wait_until
+from tests.journeys.stack import ROLES, Stack, environment, manage
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 

@@ -13,8 +13,9 @@ from playwright.sync_api import Browser, StorageState, expect
 from tests import browser as browsers
 from tests.journeys.inbox import Inbox
 from tests.journeys.looking import Look, window
-from tests.journeys.stack import PASSWORD, Stack, wait_until
+from tests.journeys.stack import PASSWORD, Stack
 from tests.journeys.target import Target
+from tests.waiting import wait_until
 
 # One process does them all: the installation that they look at takes as long to make as they take.
 pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.xdist_group("screens")]

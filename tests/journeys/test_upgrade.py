@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.left_behind import KEPT, restore
-from tests.journeys.stack import Stack, wait_until
+from tests.journeys.stack import Stack
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 

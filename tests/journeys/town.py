@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 
 from tests.journeys.inbox import Inbox, Message
 from tests.journeys.ports import free_port
-from tests.journeys.stack import Stack, wait_until
+from tests.journeys.stack import Stack
 from tests.journeys.target import Target
+from tests.waiting import wait_until
 
 FAILURES, RETRY, INTERVAL = 3, 1.0, 2.0  # of everything that is probed
 SERVERS = ("shop", "cart", "blog", "steady")

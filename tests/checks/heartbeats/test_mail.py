@@ -26,7 +26,8 @@ from checks.sight import MAIL, WEB, last_sign
 from checks.store.publishing import PublishedMonitor
 from checks.store.schema import ping_key, unknown_ping
 from tests.checks.heartbeats.asking import CODE, heard, job, pings, status
-from tests.checks.workers import monitor_of, publish, wait_until
+from tests.checks.workers import monitor_of, publish
+from tests.waiting import wait_until
 
 KEY = "aB3_-xYz0123456789abcd"
 TO = f"{CODE}@stillup.example.org"

@@ -107,7 +107,7 @@ def test_what_waits_in_a_queue_is_counted_whether_the_broker_takes_leave_of_us_o
         result = probe_amqp(target.address, queue="orders", expect=expected, timeout="2s", **EVE)
     assert (result.outcome, result.failure) == (Outcome.UP, None)
     assert result.evidence["queue"] == {"messages": 7, "consumers": 2}
-    assert result.latency_ns < 200_000_000
+    assert result.latency_ns < 1_000_000_000
 
 
 def test_what_a_broker_says_of_itself_is_shown_without_tricks():

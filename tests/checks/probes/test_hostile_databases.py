@@ -47,7 +47,7 @@ def asked(kind, behave, **options):
         given = {"kind": kind, "address": target.address, "timeout": "2s", **OPTIONS[kind], **options}
         began = time.monotonic()
         result = probe_once(**given, explain=True)
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 10
     assert result.outcome is Outcome.DOWN
     assert "secret-of-eve" not in repr(result)
     return result.failure

@@ -17,12 +17,12 @@ def asked(address, **options):
 
 
 def test_a_good_server_is_up():
-    expect = ["offset < 100ms", "stratum == 2", "delay < 100ms", "root_delay == 250ms", 'reference == "127.0.0.1"']
+    expect = ["offset < 500ms", "stratum == 2", "delay < 500ms", "root_delay == 250ms", 'reference == "127.0.0.1"']
     with serving_time() as address:
         result = asked(address, expect=expect)
     assert result.outcome is Outcome.UP, result.failure
     assert result.latency_ns == result.phases.total()
-    assert abs(result.evidence["offset_seconds"]) < 0.1
+    assert abs(result.evidence["offset_seconds"]) < 0.5
 
 
 @pytest.mark.parametrize("ahead", [3.0, -3.0])
@@ -30,12 +30,12 @@ def test_a_clock_that_is_ahead_or_behind_is_down(ahead):
     with serving_time(ahead=ahead) as address:
         result = asked(address)
     assert result.failure.message.startswith("expected offset < 1s, got ")
-    assert abs(result.evidence["offset_seconds"] - ahead) < 0.1
+    assert abs(result.evidence["offset_seconds"] - ahead) < 0.5
 
 
 def test_what_the_server_took_is_no_delay():
     with serving_time(takes=0.2) as address:
-        result = asked(address, expect=["delay < 150ms", "offset < 100ms", "latency >= 200ms"])
+        result = asked(address, expect=["delay < 150ms", "offset < 500ms", "latency >= 200ms"])
     assert result.outcome is Outcome.UP, result.failure
 
 

@@ -68,7 +68,7 @@ def test_another_banner_is_down_soon_and_the_silence_after_it_is_not_latency():
         result = probe_tcp(target.address, expect=['banner contains "ESMTP"'])
     assert time.monotonic() - began < 5
     assert result.failure.message == 'expected banner contains "ESMTP", got "SSH-2.0-OpenSSH\\r\\n"'
-    assert result.latency_ns < 150_000_000
+    assert result.latency_ns < 1_000_000_000
 
 
 def test_a_banner_that_never_comes_times_out():

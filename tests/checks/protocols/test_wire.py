@@ -46,11 +46,11 @@ def test_a_kind_knows_its_library_by_a_name_that_can_be_looked_for(kind):
 def test_the_time_of_an_import_is_not_the_targets():
     watch = Stopwatch()
     with importing("kafka", watch):
-        deadline = watch.started_ns + 20_000_000
+        deadline = watch.started_ns + 300_000_000
         while watch_now() < deadline:
             pass
     watch.mark("connect", "first_byte")
-    assert watch.phases.connect == watch.last_ns - watch.started_ns < 15_000_000
+    assert watch.phases.connect == watch.last_ns - watch.started_ns < 250_000_000
     with pytest.raises(ProbeFailure), importing("kafka", watch):
         raise ModuleNotFoundError(name="aiokafka")
 

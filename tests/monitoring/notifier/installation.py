@@ -20,7 +20,8 @@ from django.db import connections
 from monitoring import publish
 from monitoring.settings import _database
 from tests import postgres
-from tests.journeys.stack import ROOT, environment, template, wait_until
+from tests.journeys.stack import ROOT, environment, template
+from tests.waiting import wait_until
 
 
 class Installation:

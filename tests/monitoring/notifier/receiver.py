@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.waiting import wait_until
+
 
 @dataclass(frozen=True)
 class Received:
@@ -54,10 +56,7 @@ class Receiver:
         return [request.key for request in self.requests]
 
     def wait_for(self, count: int, seconds: float = 30.0) -> list[Received]:
-        end = time.monotonic() + seconds
-        while len(self.requests) < count and time.monotonic() < end:
-            time.sleep(0.01)
-        assert len(self.requests) >= count, f"{len(self.requests)} of {count} messages arrived"
+        wait_until(lambda: len(self.requests) >= count, within=seconds, what=f"{count} messages", every=0.01)
         return self.requests
 
     def take(self, handler: BaseHTTPRequestHandler) -> None:

@@ -7,9 +7,9 @@ from collections import Counter
 
 from checks.status import Status
 from monitoring.models import Notification
-from tests.journeys.stack import wait_until
 from tests.monitoring.notifier.conftest import make_channel, make_rule
 from tests.monitoring.notifier.test_processes import all_settled, put, watch
+from tests.waiting import wait_until
 
 
 def test_a_notifier_waits_for_its_database_says_so_once_and_goes_on(postgresql_installation, receiver):

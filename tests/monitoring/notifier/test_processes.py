@@ -18,9 +18,9 @@ from checks.store import writer
 from monitoring import publish
 from monitoring.models import Incident, Monitor, Notification
 from tests.factories import make_spec
-from tests.journeys.stack import wait_until
 from tests.monitoring.notifier.conftest import make_channel, make_rule
 from tests.monitoring.notifier.receiver import Receiver
+from tests.waiting import wait_until
 
 
 def watch(count: int) -> list[Monitor]:
@@ -128,8 +128,8 @@ def test_sigterm_lets_what_is_on_its_way_arrive_and_loses_nothing(sqlite_install
 
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(12) == 0
-    assert time.monotonic() - began < 10
+    assert process.wait(30) == 0
+    assert time.monotonic() - began < 20
     receiver.seconds = 0.0
     sqlite_installation.notifier()
     receiver.wait_for(3, seconds=20)
@@ -149,10 +149,10 @@ def test_a_destination_that_hangs_does_not_keep_sigterm_waiting(sqlite_installat
 
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(12) == 0
+    assert process.wait(30) == 0
 
-    assert time.monotonic() - began < 10
-    psutil.wait_procs(children, timeout=2)
+    assert time.monotonic() - began < 20
+    psutil.wait_procs(children, timeout=20)
     assert not any(child.is_running() for child in children)
     [row] = Notification.objects.all()
     assert (row.status, row.in_doubt) == ("pending", True)
@@ -169,7 +169,7 @@ def test_no_child_outlives_a_notifier_that_is_killed(sqlite_installation, receiv
     assert children
 
     os.kill(process.pid, signal.SIGKILL)
-    gone, _ = psutil.wait_procs(children, timeout=2)
+    gone, _ = psutil.wait_procs(children, timeout=20)
 
     assert len(gone) == len(children)
 
@@ -187,7 +187,7 @@ def test_a_channel_that_hangs_does_not_hold_up_the_others(sqlite_installation, r
     put([monitor.pk for monitor in monitors[1:]], Status.DOWN)
     wait_until(lambda: well(receiver) == 16, within=20, what="every message to a channel that works has arrived")
 
-    assert max(request.at for request in receiver.requests if request.path != "/hang") - began < 5
+    assert max(request.at for request in receiver.requests if request.path != "/hang") - began < 12
 
 
 def well(receiver: Receiver) -> int:
