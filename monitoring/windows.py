@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +15,7 @@ NAMED = {
 }
 DEFAULT = "day"
 CUSTOM = "custom"
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)  # the store counts from here, and what lies before has no results
 LONGEST = timedelta(days=3 * 366)
 
 
@@ -59,11 +61,13 @@ def asked(query: Mapping[str, str], now: datetime) -> Window:
 
 
 def _instant(name: str, text: str) -> datetime:
-    try:
+    found = None
+    with suppress(ValueError, OverflowError):
         # After a T, a space can only be a plus that was not quoted.
         found = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    if found is None or found < _FIRST:
         raise NoWindow(
-            f"{name} is {text[:40]!r}; allowed: an instant as in 2026-11-22T18:00Z; without a zone it is UTC"
-        ) from None
+            f"{name} is {text[:40]!r}; allowed: an instant since 1970 as in 2026-11-22T18:00Z; without a zone it is UTC"
+        )
+    return found

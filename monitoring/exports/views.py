@@ -70,7 +70,8 @@ def of_month(request: HttpRequest, *, form: str) -> HttpResponseBase:
     if form not in TYPES:
         raise Refused(404, f"a report is there as {' or '.join(TYPES)}")
     now, asked = clock.utcnow(), request.GET.dict()
-    start, end = window(asked, now) if asked.get("start") else month(asked, now)
+    has_window = any(asked.get(name) for name in ("start", "end", "window"))
+    start, end = window(asked, now) if has_window else month(asked, now)
     found = reports.report(start, end, now, slugs=request.GET.getlist("monitor"), tags=request.GET.getlist("tag"))
     head = {"start": start, "end": end, "until": found.until}
     name = f"availability-{start:%Y-%m-%d}-{end:%Y-%m-%d}"

@@ -39,6 +39,7 @@ class Budget:
     counted: float  # so far
     bad: float
     allowed: float
+    density: float = 1.0  # how much of a second to come counts: of minutes, those in which it is probed
 
     @property
     def left(self) -> float:
@@ -81,8 +82,8 @@ def clipped(slices: Iterable[Slice], start: datetime, end: datetime) -> list[Sli
     return found
 
 
-def budget(slices: Sequence[Slice], target: float, window: Span, now: datetime) -> Budget:
-    """How the objective stands now."""
+def budget(slices: Sequence[Slice], target: float, window: Span, now: datetime, density: float = 1.0) -> Budget:
+    """How the objective stands now, where so much of each second to come will count."""
     start, end = window
     inside = clipped(slices, start, min(end, now))
     counted = sum(each.counted for each in inside)
@@ -93,7 +94,8 @@ def budget(slices: Sequence[Slice], target: float, window: Span, now: datetime) 
         end=end,
         counted=counted,
         bad=sum(each.bad for each in inside),
-        allowed=(1 - target) * (counted + to_come),
+        allowed=(1 - target) * (counted + to_come * density),
+        density=density,
     )
 
 
@@ -120,7 +122,7 @@ def exhausted_at(slices: Sequence[Slice], found: Budget, now: datetime, pace: ti
     if not share:
         return None
     if found.end > now:  # a calendar month: what is allowed is known
-        seconds = found.left / share
+        seconds = found.left / (share * found.density)
         at = now + timedelta(seconds=min(seconds, 1e9))
         return at if at < found.end else None
     return _rolling_end(clipped(slices, found.start, now), found, now, share)
@@ -130,7 +132,7 @@ def _rolling_end(slices: Sequence[Slice], found: Budget, now: datetime, share: f
     """The first instant at which more is spent than allowed, following what leaves the window piece by piece."""
     lacking, at = -found.left, now  # the budget is gone where what lacks is no longer below zero
     for seconds, leaving in _leaving(slices, found.start, now, found.target):
-        slope = share - (1 - found.target) - leaving
+        slope = (share - (1 - found.target)) * found.density - leaving
         if slope > 0 and lacking + slope * seconds >= 0:
             return at + timedelta(seconds=max(0.0, -lacking / slope))
         lacking += slope * seconds

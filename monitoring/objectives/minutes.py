@@ -21,8 +21,8 @@ from checks.clock import from_micros
 from checks.result import Outcome
 from checks.store.ages import ages
 from checks.store.engine import reading
-from checks.store.periods import HOUR, LENGTH, SETTLED, start_of
-from checks.store.schema import result
+from checks.store.periods import HOUR, LENGTH, MINUTE, SETTLED, start_of
+from checks.store.schema import result, target
 from checks.store.watches import targets
 from checks.units import format_duration, parse_duration
 from monitoring.models import Objective, PromisedHour
@@ -36,6 +36,7 @@ AT_ONCE = timedelta(hours=24)  # counted by one query
 
 _FORM = re.compile(r"p(\d{2}(?:\.\d)?)\s*<\s*(\S.*)", re.ASCII)
 _AN_HOUR, _MINUTE = LENGTH[HOUR], 60_000_000  # microseconds
+_A_MINUTE = LENGTH[MINUTE].total_seconds()
 _KEPT_FOR = timedelta(days=3 * 366)
 _ASKED_FOR = timedelta(days=92)  # the longest window
 _LATE = timedelta(hours=1)  # for so long an hour that is over is counted anew
@@ -94,6 +95,12 @@ def count(
         holds = promise.holds(in_time, probes)
         found[hour] = (kept + holds, broken + (not holds))
     return found
+
+
+def density(conn: sa.Connection, monitor: UUID) -> float:
+    """The share of the minutes in which a monitor is probed: all its locations probe in the same ones."""
+    shortest = sa.select(sa.func.min(target.c.interval_seconds)).where(target.c.monitor == monitor)
+    return min(1.0, _A_MINUTE / (conn.execute(shortest).scalar_one() or _A_MINUTE))
 
 
 def follow(engine: sa.Engine, now: datetime) -> int:

@@ -71,15 +71,16 @@ def stand(
     windows = dict((*BURN_WINDOWS, *over))
     start = min(window[0], now - max(windows.values()))
     intervals: Sequence[Interval] = ()
+    density = 1.0
     if promise:
-        slices = _of_minutes(engine, objective, promise, start, now)
+        slices, density = _of_minutes(engine, objective, promise, start, now)
     else:
         announced = maintenance.of_monitor(objective.monitor_id, start, now)
         with reading(engine) as conn:
             found = availability(conn, objective.monitor_id, start, now, now, announced=announced)
         intervals = found.intervals
         slices = of_intervals(intervals)
-    stands = budget(slices, share, window, now)
+    stands = budget(slices, share, window, now, density)
     return Standing(
         objective=objective,
         budget=stands,
@@ -111,8 +112,10 @@ def _share(percent: float) -> float:
 
 def _of_minutes(
     engine: sa.Engine, objective: Objective, promise: minutes.Promise, start: datetime, now: datetime
-) -> list[Slice]:
+) -> tuple[list[Slice], float]:
+    """Its slices, and what share of the minutes to come will count."""
     hours = minutes.kept_hours(objective.monitor_id, objective.minutes, start, now)
     with reading(engine) as conn:
         hours |= minutes.count(conn, objective.monitor_id, promise, minutes.running(hours, now), now)
-    return minutes.of_hours(hours, now)
+        density = minutes.density(conn, objective.monitor_id)
+    return minutes.of_hours(hours, now), density

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from checks.schedule import time_zone
 from checks.store.availability import Span, midnight
 
-_MONTH = re.compile(r"([1-9][0-9]{3})-(0[1-9]|1[0-2])", re.ASCII)
+_MONTH = re.compile(r"((?:19|[2-8][0-9])[0-9]{2})-(0[1-9]|1[0-2])", re.ASCII)
 
 
 def zone_of(name: str) -> tzinfo:

@@ -44,6 +44,8 @@ def test_a_window_of_ones_own_is_in_utc_where_it_names_no_zone_and_ends_now_at_t
         ({"end": "2026-03-01"}, "there is an end and no start"),
         ({"start": "yesterday"}, "start is 'yesterday'; allowed: an instant"),
         ({"start": "2026-03-01", "end": "0001-01-01T00:00+14:00"}, "end is"),
+        ({"start": "0001-01-01", "end": "0001-01-02"}, "start is '0001-01-01'; allowed: an instant since 1970"),
+        ({"start": "1969-12-31T23:00Z"}, "allowed: an instant since 1970"),
         ({"start": "2026-03-02", "end": "2026-03-01"}, "the start is not before the end"),
         ({"start": "2026-04-01"}, "lies in the future"),
         ({"start": "2020-01-01"}, "2260 days apart; allowed: at most 1098"),

@@ -156,6 +156,14 @@ def test_a_report_is_exported_a_row_a_monitor(published_to_sqlite, make_monitor,
     assert (row["monitor"], row["outages"], row["down_seconds"]) == ("shop", "1", "86400.0")
     assert float(row["availability"]) == pytest.approx(30 / 31)
     assert json.loads(get("/api/v1/report.json", {"month": "2025-10", "monitor": "nobody"})[1])["rows"] == []
+    day = json.loads(get("/api/v1/report.json", {"window": "day"})[1])
+    assert datetime.fromisoformat(day["end"]) - datetime.fromisoformat(day["start"]) == timedelta(days=1)
+
+
+@pytest.mark.parametrize("location", ["nowhere", "\0"])
+def test_of_a_location_without_results_there_are_none(published_to, make_monitor, key, location):
+    put_results(published_to, make_monitor(name="Shop"), START, [5], every=60)
+    assert table(get("/api/v1/monitors/shop/results.csv", {**DAY, "location": location})[1]) == []
 
 
 @pytest.mark.parametrize(
@@ -168,7 +176,7 @@ def test_a_report_is_exported_a_row_a_monitor(published_to_sqlite, make_monitor,
             400,
             "the start is not before the end",
         ),
-        ("/api/v1/monitors/shop/results.csv", {"start": "1925-10-02"}, 400, "days apart"),
+        ("/api/v1/monitors/shop/results.csv", {"start": "1975-10-02"}, 400, "days apart"),
         ("/api/v1/monitors/shop/results.csv", {"end": "2025-10-01"}, 400, "there is an end and no start"),
         ("/api/v1/monitors/shop/results.csv", {"outcome": "sad"}, 400, "one of up, degraded, down, unknown"),
         ("/api/v1/monitors/shop/rollups.csv", {"resolution": "week"}, 400, "unknown resolution"),
@@ -176,6 +184,10 @@ def test_a_report_is_exported_a_row_a_monitor(published_to_sqlite, make_monitor,
         ("/api/v1/monitors/shop/secrets.csv", {}, 404, "results, intervals, rollups"),
         ("/api/v1/monitors/nobody/results.csv", {}, 404, "no such export"),
         ("/api/v1/report.csv", {"month": "13"}, 400, "not a month"),
+        ("/api/v1/report.csv", {"month": "0001-01", "zone": "Asia/Tokyo"}, 400, "not a month"),
+        ("/api/v1/report.csv", {"month": "9999-12"}, 400, "not a month"),
+        ("/api/v1/report.csv", {"end": "2025-10-01"}, 400, "there is an end and no start"),
+        ("/api/v1/report.csv", {"window": "year"}, 400, "window is 'year'"),
         ("/api/v1/report.pdf", {}, 404, "as csv or json"),
     ],
 )

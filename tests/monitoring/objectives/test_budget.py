@@ -31,8 +31,8 @@ def pasts(draw):
     return slices
 
 
-def rolling(slices, target=0.99, now=0.0, seconds=WEEK):
-    return budget(slices, target, (at(now - seconds), at(now)), at(now))
+def rolling(slices, target=0.99, now=0.0, seconds=WEEK, density=1.0):
+    return budget(slices, target, (at(now - seconds), at(now)), at(now), density)
 
 
 def up_but(*down: tuple[float, float], start=-WEEK, end=0.0):
@@ -93,6 +93,18 @@ def test_a_calendar_month_counts_the_days_to_come():
     assert found.attained == pytest.approx(1 - 1000 / 864_000)
 
 
+def test_of_what_is_probed_every_five_minutes_a_fifth_of_the_minutes_to_come_counts():
+    """Three days of a month, a slow probe in twenty: 43 of them, where 89 in the month may be."""
+    past = [Slice(at(-3 * 86_400), at(0), 51_840, 2592.0)]
+
+    found = budget(past, 0.99, (at(-3 * 86_400), at(28 * 86_400)), at(0), 0.2)
+
+    assert found.allowed == pytest.approx(0.01 * 31 * 86_400 / 5)
+    lasts = (exhausted_at(past, found, at(0), DAY) - at(0)).total_seconds()
+    assert lasts == pytest.approx((found.allowed - 2592) / 0.05 * 5)
+    assert lasts < 4 * 86_400
+
+
 def test_the_burn_rate_is_relative_to_what_is_allowed():
     slices = up_but((-360, 0))
 
@@ -138,19 +150,20 @@ def test_what_goes_well_exhausts_nothing_and_what_is_broken_is_exhausted_now():
     assert exhausted_at(slices, rolling(slices), at(0), DAY) == at(0)
 
 
-@given(slices=pasts(), target=st.floats(0.5, 0.999), recent=st.floats(0, 1))
-def test_the_projection_is_what_going_on_at_this_pace_makes(slices, target, recent):
+@given(slices=pasts(), target=st.floats(0.5, 0.999), recent=st.floats(0, 1), density=st.floats(0.05, 1))
+def test_the_projection_is_what_going_on_at_this_pace_makes(slices, target, recent, density):
     """The end that was found, against budgets computed anew as if the time until then had come to pass."""
     slices = [*slices, Slice(at(-1) if slices and slices[-1].end > at(-86_400) else at(-86_400), at(0), 1.0, recent)]
     assume(len(slices) == 1 or slices[-2].end <= slices[-1].start)
-    found = rolling(slices, target)
+    found = rolling(slices, target, density=density)
     share = clipped(slices, at(-86_400), at(0))
     pace = sum(s.bad for s in share) / sum(s.counted for s in share)
 
     end = exhausted_at(slices, found, at(0), DAY)
 
     def later(seconds):
-        coming = [Slice(at(0), at(seconds), seconds, seconds * pace)] if seconds else []
+        counts = seconds * density
+        coming = [Slice(at(0), at(seconds), counts, counts * pace)] if seconds else []
         return rolling([*slices, *coming], target, now=seconds).left
 
     if found.broken:

@@ -82,6 +82,18 @@ def test_a_promise_about_minutes_stands_by_minutes_of_kept_hours_and_of_the_runn
     assert (before.counted, before.bad) == (after.counted, after.bad)
 
 
+def test_of_a_month_to_come_those_minutes_count_in_which_it_will_be_probed(published_to, make_monitor):
+    monitor = make_monitor(interval="5m")
+    objective = Objective.objects.create(name="fast", monitor=monitor, target=90.0, minutes="p95 < 300ms")
+    month = datetime(2026, 3, 1, tzinfo=UTC)
+    put_results(published_to, monitor, month, [100] * 11 + [900], every=300)
+
+    found = stand(published_to, objective, month + AN_HOUR)
+
+    assert (found.budget.counted, found.budget.bad) == (12 * 60, 60)
+    assert found.budget.allowed == pytest.approx(0.1 * 31 * 86_400 / 5)
+
+
 def test_a_month_is_one_of_its_zone():
     riga = ZoneInfo("Europe/Riga")
     start, end = month_span(parse_month("2026-10"), riga)
