@@ -236,7 +236,7 @@ def _p95(monitor: UUID, start: datetime, end: datetime) -> Callable[[sa.Connecti
 
 
 def _all(monitor: UUID, start: datetime, end: datetime) -> Callable[[sa.Connection], Any]:
-    return lambda conn: reader.summary(conn, monitor, start, end)
+    return lambda conn: reader.summary(conn, monitor, (start, end), end)
 
 
 def _series(monitor: UUID, start: datetime, end: datetime) -> Callable[[sa.Connection], Any]:

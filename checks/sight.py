@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from checks import clock
+from checks.store import rollup
 from checks.store.schema import blind_interval, sign_of_life
 
 WEB, WORKER = "web", "worker"
@@ -68,6 +69,7 @@ class Signs:
         if jumped is not None and jumped.end > now:  # back: the clock was ahead, and so is what it wrote down
             ours = sa.and_(blind_interval.c.role == role, blind_interval.c.location == location)
             conn.execute(blind_interval.delete().where(ours, blind_interval.c.end > now))
+            rollup.reopen(conn, now)
             jumped = None
         missed = [jumped]
         if last is not None and now - last > LONGEST_GAP:

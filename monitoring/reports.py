@@ -112,7 +112,7 @@ def report(
     lines, unseen = [], []
     for uuid, (slug, name, kind, gone) in sorted(known.items(), key=lambda item: item[1][1].casefold()):
         seen = found.get(uuid)
-        if seen is None or not (seen.observed_seconds or seen.unknown or seen.paused):
+        if seen is None or not (seen.observed_seconds or seen.unknown or (seen.paused and not gone)):
             if not gone:
                 unseen.append(name)
             continue

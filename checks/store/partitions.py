@@ -137,6 +137,19 @@ def _do(engine: sa.Engine, what: str, work: Callable[[sa.Connection], list[str]]
         logger.info("%s %s", what, ", ".join(names), extra={"action": f"partitions_{what}", "names": names})
 
 
+def count_behind(conn: sa.Connection, until: datetime) -> int:
+    """How many results `drop` and `delete_strays` would delete by and by: of days only those that are over."""
+    dropped, count = set(behind(listed(conn), until)), 0
+    for one in listed(conn):
+        table = sa.table(one.name, sa.column("started_at", result.c.started_at.type))
+        query = sa.select(sa.func.count()).select_from(table)
+        if not one.is_a_day:
+            count += conn.execute(query.where(table.c.started_at < until)).scalar_one()
+        elif one.name in dropped:
+            count += conn.execute(query).scalar_one()
+    return count
+
+
 def delete_strays(conn: sa.Connection, until: datetime, most: int) -> int:
     """Delete at most so many results from before `until` from the partitions that are no day's; how many."""
     deleted = 0

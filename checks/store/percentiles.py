@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from checks.histogram import Histogram
-from checks.store import window
+from checks.store.ages import ages
 from checks.store.availability import summed, timelines
 from checks.store.periods import DAY, HOUR, LENGTH, start_of
 from checks.store.schema import monitor_state, rollup, watch
@@ -23,6 +23,7 @@ from checks.store.spoiled import carefully, is_readable
 from checks.store.states import CHUNK
 from checks.store.tally import APDEX, TOTAL, Latencies, Tally
 from checks.store.watches import targets
+from checks.store.window import Span, tally
 
 _A_DAY = LENGTH[DAY]
 _REMEMBERED = 2000  # targets, whose hours that are over take some 8 kB each
@@ -65,14 +66,15 @@ class Figures:
 
 def latency(conn: sa.Connection, monitor: UUID, start: datetime, end: datetime) -> Latencies:
     """The latency of a monitor's results that started in the window, of all its locations."""
-    return _total([window.tally(conn, target_id, start, end) for target_id in targets(conn, monitor, start)]).latency
+    return _total([tally(conn, target_id, start, end) for target_id in targets(conn, monitor, start)]).latency
 
 
-def summary(conn: sa.Connection, monitor: UUID, start: datetime, end: datetime, *, apdex: float = APDEX) -> Summary:
+def summary(conn: sa.Connection, monitor: UUID, window: Span, now: datetime, *, apdex: float = APDEX) -> Summary:
     """All figures of a window, of the monitor and of each location; `apdex` are the seconds that satisfy."""
+    start, end = max(window[0], min(window[1], now - ages().days)), window[1]  # before, all is deleted
     tallies: dict[str, list[Tally]] = {}
     for target_id, location in targets(conn, monitor, start).items():
-        tallies.setdefault(location, []).append(window.tally(conn, target_id, start, end, phases=True))
+        tallies.setdefault(location, []).append(tally(conn, target_id, start, end, phases=True))
     locations = {location: _total(found) for location, found in tallies.items()}
     return _summary(
         _total([*locations.values()]),
@@ -144,7 +146,10 @@ def _last_day(conn: sa.Connection, monitors: Collection[UUID], now: datetime) ->
     r = rollup.c
     hours: dict[int, list[Sequence[Any]]] = {}
     rows = sa.select(r.target_id, r.histogram, r.complete, r.incomplete).where(
-        r.resolution == HOUR, r.phase == TOTAL, r.start >= figures_since(now)
+        r.resolution == HOUR,
+        r.phase == TOTAL,
+        r.start >= figures_since(now),
+        r.start <= start_of(HOUR, now),  # what a clock that was ahead wrote is still to come
     )
     for row in conn.execute(rows.order_by(r.target_id, r.start)).all():
         hours.setdefault(row[0], []).append(row)

@@ -6,9 +6,10 @@ On PostgreSQL results are not deleted: the partition of their day is dropped. Tr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -19,7 +20,7 @@ from checks.store.engine import reading
 from checks.store.periods import DAY, HOUR, MINUTE
 from checks.store.publishing import count_forgettable, forget_deleted
 from checks.store.rollup import PAUSE
-from checks.store.schema import dirty_period, ping, result, rollup, target
+from checks.store.schema import dirty_period, monitor_state, ping, result, rollup, target, watch
 
 LOOKED_AT = 50  # monitors of which pings are counted in one step; the next ones come half a minute later
 BATCH = 250  # rows a statement
@@ -27,7 +28,7 @@ MOST = 1000  # rows a step
 STEP = 0.02  # seconds after which a step begins nothing more
 PAUSES = 3  # times as long as a step had SQLite's lock, it leaves that to others
 LONGEST_PAUSE = 0.2  # seconds: what shares its thread waits too
-FIRST = 5000  # results among which the oldest are looked for: those of a clock that was wrong must not hide the others
+FIRST = 5000  # rows among which the oldest are looked for: they are numbered as they came
 
 _AGED: dict[str, Callable[[Ages], timedelta]] = {
     MINUTE: lambda kept: kept.minutes,
@@ -37,9 +38,11 @@ _AGED: dict[str, Callable[[Ages], timedelta]] = {
 
 
 def prune(engine: sa.Engine, now: datetime) -> bool:
-    """One step of each sort; True: there may be more to delete."""
+    """One step of each sort; True: there may be more to delete. Looks at every ping: for people, not for a chore."""
     more = [step(sort, engine, now) for sort in SORTS]  # each has its turn
-    return any(more)
+    with engine.begin() as conn:
+        several = list(_surplus(conn, now))[:LOOKED_AT]
+        return _without_surplus(conn, several) > 0 or any(more)
 
 
 def step(sort: str, engine: sa.Engine, now: datetime) -> bool:
@@ -77,9 +80,15 @@ def too_old(engine: sa.Engine, now: datetime) -> dict[str, int]:
     """How many rows of which sort `prune` would delete by and by. Looks at every result: for people, not for a chore."""
     with reading(engine) as conn:
         until = _until(conn, now)
+        on_postgresql = conn.dialect.name == "postgresql"
         found = {
-            "results": _count(conn, result, result.c.started_at < until),
+            "results": (
+                partitions.count_behind(conn, until)
+                if on_postgresql
+                else _count(conn, result, result.c.started_at < until)
+            ),
             "pings": _count(conn, ping, ping.c.received_at < now - ages().pings),
+            "surplus pings": sum(_surplus(conn, now).values()),
         }
         for resolution, age in _AGED.items():
             old = sa.and_(rollup.c.resolution == resolution, rollup.c.start < now - age(ages()))
@@ -107,16 +116,46 @@ def _results(conn: sa.Connection, now: datetime) -> int:
     until = _until(conn, now)
     if conn.dialect.name == "postgresql":
         return partitions.delete_strays(conn, until, BATCH)
-    # They are numbered as they came, so the lowest numbers are the oldest.
-    c = result.c
-    first = sa.select(c.id, c.started_at).order_by(c.id).limit(FIRST).subquery()
-    old = sa.select(first.c.id).where(first.c.started_at < until).order_by(first.c.id).limit(BATCH)
-    return conn.execute(result.delete().where(c.id.in_(old))).rowcount
+    return _before(conn, until, now, result.c.started_at, (result.c.target_id, watch.c.target_id))
 
 
 def _pings(conn: sa.Connection, now: datetime) -> int:
-    lowest = sa.select(ping.c.id).order_by(ping.c.id).limit(BATCH)
-    return conn.execute(ping.delete().where(ping.c.id.in_(lowest), ping.c.received_at < now - ages().pings)).rowcount
+    return _before(conn, now - ages().pings, now, ping.c.received_at, (ping.c.monitor, monitor_state.c.monitor))
+
+
+def _before(
+    conn: sa.Connection,
+    until: datetime,
+    now: datetime,
+    at: sa.Column[datetime],
+    whose: tuple[sa.Column[Any], sa.Column[Any]],  # of a row, and all that there are
+) -> int:
+    """Delete rows from before `until`: they are numbered as they came, so the lowest numbers are the oldest.
+
+    Those of a clock that was ahead must not hide the others: where they are the lowest, one of their owners is asked for
+    its oldest, by an index.
+    """
+    table = at.table
+    first = sa.select(table.c.id, at.label("at")).order_by(table.c.id).limit(FIRST).subquery()
+    old = sa.select(first.c.id).where(first.c.at < until).order_by(first.c.id).limit(BATCH)
+    deleted = conn.execute(sa.delete(table).where(table.c.id.in_(old))).rowcount
+    if deleted:
+        return deleted
+    ahead: datetime | None = conn.execute(sa.select(sa.func.max(first.c.at))).scalar_one()
+    if ahead is None or ahead <= now:
+        return 0
+    has_old = sa.exists().where(whose[0] == whose[1], at < until)
+    owner = conn.execute(sa.select(whose[1]).where(has_old).limit(1)).scalar()
+    old = sa.select(table.c.id).where(whose[0] == owner, at < until).order_by(at).limit(BATCH)
+    return conn.execute(sa.delete(table).where(table.c.id.in_(old))).rowcount
+
+
+def _surplus(conn: sa.Connection, now: datetime) -> dict[UUID, int]:
+    """How many pings more than are kept the monitors have that have too many, beside those that are too old."""
+    count, kept = sa.func.count(), ages().pings_of_a_monitor
+    query = sa.select(ping.c.monitor, count).where(ping.c.received_at >= now - ages().pings)
+    rows = conn.execute(query.group_by(ping.c.monitor).having(count > kept))
+    return {monitor: number - kept for monitor, number in rows}
 
 
 def _surplus_pings(conn: sa.Connection, now: datetime) -> int:
@@ -127,8 +166,12 @@ def _surplus_pings(conn: sa.Connection, now: datetime) -> int:
         return 0
     turn = int(now.timestamp() // 30) * LOOKED_AT % (highest + LOOKED_AT)
     some = sa.select(c.monitor).where(c.source == "pinged", c.id > turn).order_by(c.id).limit(LOOKED_AT)
+    return _without_surplus(conn, conn.execute(some).scalars().all())
+
+
+def _without_surplus(conn: sa.Connection, monitors: Iterable[UUID]) -> int:
     deleted = 0
-    for monitor in conn.execute(some).scalars().all():
+    for monitor in monitors:
         of_it = (
             sa.select(ping.c.id).where(ping.c.monitor == monitor).order_by(ping.c.received_at.desc(), ping.c.id.desc())
         )

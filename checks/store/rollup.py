@@ -17,9 +17,11 @@ from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from checks import clock
 from checks.clock import to_micros
+from checks.store.ages import ages
 from checks.store.bulk import insert, mark_dirty
 from checks.store.engine import reading
 from checks.store.periods import DAY, DENSE, HOUR, LENGTH, MINUTE, first_ready, is_over, next_ready, start_of
@@ -63,6 +65,17 @@ def roll_up(engine: sa.Engine, now: datetime) -> bool:
     if engine.dialect.name == "sqlite":
         time.sleep(PAUSE)
     return more
+
+
+def reopen(conn: sa.Connection, now: datetime) -> None:
+    """Mark the present hour of all that have results in it or later: a clock that was ahead took it for over."""
+    make = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    start, c = start_of(HOUR, now), dirty_period.c
+    ready_at = first_ready(HOUR, start, now)
+    marks = sa.select(
+        target.c.id, sa.literal(HOUR), sa.literal(start, c.start.type), sa.literal(ready_at, c.ready_at.type)
+    ).where(target.c.last_result_at >= start)
+    conn.execute(make(dirty_period).from_select(list(c.keys()), marks).on_conflict_do_nothing())
 
 
 def _any_ready(conn: sa.Connection, now: datetime) -> bool:
@@ -116,6 +129,9 @@ class _Step:
             return
         over, end = is_over(HOUR, period.start, self._now), period.start + LENGTH[HOUR]
         found = results(conn, period.target_id, (period.start, end), phases=True)
+        if over and period.start < self._now - ages().results and _has_more(conn, key, len(found)):
+            self._over.append(key)
+            return
         try:
             self._replace(key, _sum(found))
         except SPOILED:
@@ -148,7 +164,13 @@ class _Step:
             row for hour in rolled(conn, period.target_id, HOUR, [span], phases=True).values() for row in hour.values()
         ]
         try:
-            self._replace(key, _sum_of_rolled(found))
+            total = _sum_of_rolled(found)
+            if period.start < self._now - ages().hours and _has_more(
+                conn, key, total.counts["complete"] + total.counts["incomplete"]
+            ):
+                self._over.append(key)
+                return
+            self._replace(key, total)
         except SPOILED:
             sound = [row for row in found if is_readable(row.histogram, row[3:])]
             _name(period, len(found) - len(sound), "figures of hours")
@@ -184,6 +206,16 @@ def _is(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
         table.c.resolution == sa.bindparam("resolution_of"),
         table.c.start == sa.bindparam("start_of"),
     )
+
+
+def _has_more(conn: sa.Connection, key: dict[str, Any], found: int) -> bool:
+    """Whether a period holds more than was found of it, because what it was made of is deleted: it is not made again.
+
+    What came so late, from a clock that was wrong, is in no figure.
+    """
+    stored = sa.select(rollup.c.complete + rollup.c.incomplete).where(*_is(rollup), rollup.c.phase == TOTAL)
+    count: int | None = conn.execute(stored, key).scalar_one_or_none()
+    return count is not None and count > found
 
 
 _MINUTES_OF_AN_HOUR = rollup.delete().where(

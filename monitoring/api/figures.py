@@ -32,7 +32,7 @@ def of_monitor(request: HttpRequest, *, slug: str) -> Document:
     window, apdex = _window(request.GET, now), _apdex(request.GET)
     announced = maintenance.of_monitor(monitor.uuid, window.start, window.end)
     with snapshot(store_engine()) as conn:
-        found = reader.summary(conn, monitor.uuid, window.start, window.end, apdex=apdex)
+        found = reader.summary(conn, monitor.uuid, (window.start, window.end), now, apdex=apdex)
         available = reader.availability(conn, monitor.uuid, window.start, window.end, now, announced=announced)
     return {
         "monitor": monitor.slug,

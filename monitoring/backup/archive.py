@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -20,6 +23,9 @@ MANIFEST = "manifest.json"
 _AT_ONCE = 1 << 20
 _LARGEST_MANIFEST = 1 << 20
 _PACKED = (".dump",)  # what is compressed already
+
+# What zipfile raises where a bit is another than it was: of a name, a method, a flag, a length, or of what is packed.
+_DAMAGED = (KeyError, ValueError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 class BackupProblem(Exception):
@@ -78,7 +84,7 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest(**said)
     except OSError as exc:
         raise BackupProblem(f"{path} can't be read: {exc.strerror or exc}") from exc
-    except (KeyError, TypeError, AttributeError, ValueError, zipfile.BadZipFile) as exc:
+    except (*_DAMAGED, TypeError, AttributeError) as exc:
         raise BackupProblem(f"{path} is no backup of Stillup, or is damaged") from exc
 
 
@@ -92,7 +98,7 @@ def unpack(path: Path, manifest: Manifest, into: Mapping[str, Path]) -> None:
                     found = _copy(origin, file)
                     file.flush()
                     os.fsync(file.fileno())
-            except (KeyError, zipfile.BadZipFile, EOFError) as exc:
+            except _DAMAGED as exc:
                 raise BackupProblem(f"{path} is damaged: {name} can't be read") from exc
             if found != manifest.files.get(name):
                 raise BackupProblem(f"{path} is damaged: {name} is not what was backed up")

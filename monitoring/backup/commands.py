@@ -7,11 +7,12 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from checks.environment import EnvironmentProblem
+from checks.environment import EnvironmentProblem, read_env
 from checks.process import WRONG_CONFIGURATION
 from monitoring.backup.archive import BackupProblem
 from monitoring.backup.making import back_up
 from monitoring.backup.restoring import restore
+from monitoring.backup.sources import KEYS
 
 BACKUP = "Write everything that this installation knows into one file, while it runs."
 RESTORE = "Fill empty databases from a backup. The copy is muted until `manage.py unmute`."
@@ -39,9 +40,9 @@ def run_backup(argv: Sequence[str]) -> int:
         return _refused(exc)
     size = path.stat().st_size
     print(f"{path}: {size} bytes, with {', '.join(sorted(manifest.files))}.")  # noqa: T201 - its answer
-    if "data.key" not in manifest.files:
+    if read_env("STILLUP_DATA_KEY"):
         print("The key STILLUP_DATA_KEY is not in it: keep that elsewhere.")  # noqa: T201
-    else:
+    if any(key in manifest.files for key in KEYS):
         print("It holds the keys: keep it as secret as they are.")  # noqa: T201
     return 0
 

@@ -69,7 +69,7 @@ def asked(query: Mapping[str, str], now: datetime) -> Asked:
 def read(conn: sa.Connection, monitor: UUID, asked: Asked, now: datetime) -> Latency:
     """The figures of one snapshot."""
     window = asked.window
-    summary = reader.summary(conn, monitor, window.start, window.end)
+    summary = reader.summary(conn, monitor, (window.start, window.end), now)
     line = reader.series(conn, monitor, (window.start, window.end), POINTS)
     found = reader.availability(conn, monitor, window.start, window.end, now)
     steps = [_step(point.start, line.step, point.tally) for point in line.points]

@@ -6,9 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 from checks import clock, sight
+from checks.result import Outcome
 from checks.sight import EVERYWHERE, WEB, WORKER, Blind, JumpDetector, Signs, blindness, fair_deadline, last_sign
-from checks.store.schema import sign_of_life
-from tests.factories import at
+from checks.store.schema import dirty_period, sign_of_life
+from tests.checks.store.acts import publish_one, rows, run_probe
+from tests.factories import NOON, at
 
 
 def sign(store: sa.Engine, signs: Signs, seconds: float) -> list[Blind]:
@@ -88,6 +90,25 @@ def test_a_clock_that_is_set_back_was_ahead_and_what_it_wrote_is_no_blindness(
     assert sign(store, signs, 4) == []
     with store.begin() as conn:
         assert blindness(conn, WEB, EVERYWHERE, at(0), at(10**6)) == []
+
+
+def test_a_clock_that_is_set_back_opens_the_hour_again_that_it_took_for_over(
+    time_passes: list[float], store: sa.Engine
+) -> None:
+    publish_one(store)
+    run_probe(store, Outcome.UP, at(60))
+    signs = Signs(process="one", role=WORKER, location="local")
+    for monotonic, wall in ((0, 60), (2, 62)):
+        time_passes[0] = monotonic
+        sign(store, signs, wall)
+    with store.begin() as conn:
+        conn.execute(dirty_period.delete())
+    time_passes[0] = 4
+    sign(store, signs, 7200)
+    assert rows(store, dirty_period) == []
+    time_passes[0] = 6
+    sign(store, signs, 66)
+    assert [(row.resolution, row.start) for row in rows(store, dirty_period)] == [("hour", NOON.replace(minute=0))]
 
 
 @pytest.mark.parametrize(

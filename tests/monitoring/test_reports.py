@@ -72,10 +72,12 @@ def test_a_report_is_of_those_that_were_asked_for(published_to_sqlite, make_moni
 
 
 def test_what_is_no_longer_watched_stands_in_the_reports_of_its_time(published_to_sqlite, make_monitor, committed):
-    gone, never = make_monitor(name="Gone"), make_monitor(name="Never")
+    gone, never, before = make_monitor(name="Gone"), make_monitor(name="Never"), make_monitor(name="Before")
     put_transitions(published_to_sqlite, gone, (after(1), Status.UP))
+    put_transitions(published_to_sqlite, before, (after(-90), Status.UP), (after(-80), Status.PAUSED))
     with committed():
         publish.delete(gone)
+        publish.delete(before)
 
     found = reports.report(START, END, NOW)
 

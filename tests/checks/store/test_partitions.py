@@ -108,6 +108,7 @@ def test_a_day_that_is_too_old_is_dropped_and_nothing_is_deleted(store):
     keep_partitions(store, later - timedelta(seconds=1))
     assert day_of(NOON) in names(store)
     assert too_old(store, later)["results"] == 1
+    assert too_old(store, later - timedelta(seconds=1))["results"] == 0, "a day goes as a whole"
     keep_partitions(store, later)
 
     assert day_of(NOON) not in names(store)

@@ -6,7 +6,7 @@ import pytest
 from checks.histogram import Histogram
 from checks.result import Outcome
 from checks.store.engine import reading
-from checks.store.percentiles import figures
+from checks.store.percentiles import figures, summary
 from checks.store.periods import HOUR, start_of
 from checks.store.publishing import publish
 from checks.store.retention import prune
@@ -151,3 +151,26 @@ def test_figures_of_many_monitors_read_only_the_last_day(store):
 
     assert len(found) == 50
     assert {figure.complete for figure in found.values()} == {1}
+
+
+def test_hours_that_a_clock_wrote_ahead_are_not_of_the_last_day(store):
+    monitor = publish_one(store)
+    put_results(store, monitor, (NOON - timedelta(hours=1), 100), (NOON + timedelta(hours=3), 900))
+    roll_all(store, NOON + timedelta(hours=5))
+
+    with reading(store) as conn:
+        found = figures(conn, NOON)[monitor.uuid]
+
+    assert (found.complete, found.p99) == (1, pytest.approx(0.1, rel=0.01))
+
+
+def test_no_time_is_counted_of_which_all_is_deleted(store, keep):
+    keep(DAYS="200d")
+    monitor = publish_one(store)
+    put_results(store, monitor, (NOON - timedelta(days=1), 100))
+    year = (NOON - timedelta(days=365), NOON)
+
+    with reading(store) as conn:
+        found = summary(conn, monitor.uuid, year, NOON)
+
+    assert found.counted == (NOON - timedelta(days=200), NOON)

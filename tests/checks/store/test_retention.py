@@ -6,7 +6,6 @@ import pytest
 
 from checks.status import Cause, Status
 from checks.store import retention
-from checks.store.ages import ages
 from checks.store.outbox import claim_monitors, mark_consumed, next_transition
 from checks.store.periods import DAY, HOUR, MINUTE
 from checks.store.publishing import publish
@@ -40,22 +39,10 @@ def put_rollups(engine, resolution, *ages):
 EMPTY = {"method": "GET", "source": "", "user_agent": "", "body": b"", "body_size": 0, "action": "success"}
 
 
-def put_pings(engine, *ages):
+def put_pings(engine, *ages, monitor=None):
     with engine.begin() as conn:
-        conn.execute(ping.insert(), [{"monitor": uuid4(), "received_at": NOON - age, **EMPTY} for age in ages])
-
-
-@pytest.fixture
-def keep(monkeypatch):
-    """Set how long what is kept, as the environment does."""
-
-    def set_ages(**settings):
-        for name, value in settings.items():
-            monkeypatch.setenv(f"STILLUP_KEEP_{name}", value)
-        ages.cache_clear()
-
-    yield set_ages
-    ages.cache_clear()
+        values = [{"monitor": monitor or uuid4(), "received_at": NOON - age, **EMPTY} for age in ages]
+        conn.execute(ping.insert(), values)
 
 
 def prune_all(engine, now=NOON):
@@ -75,6 +62,7 @@ def test_each_kind_of_measurement_has_its_own_age(store):
     expected = {
         "results": 1,
         "pings": 1,
+        "surplus pings": 0,
         "figures of minutes": 1,
         "figures of hours": 1,
         "figures of days": 1,
@@ -114,6 +102,19 @@ def test_results_of_a_clock_that_was_wrong_do_not_hide_those_that_are_old(sqlite
     prune_all(sqlite_store)
 
     assert {NOON - row.started_at for row in rows(sqlite_store, result)} == {-days(300)}
+
+
+def test_however_many_of_them_there_are(store, monkeypatch):
+    monkeypatch.setattr(retention, "FIRST", 5)
+    monitor = publish_one(store, source="pinged")
+    publish_one(store)
+    put_results(store, *[-days(300)] * 10, *[days(8)] * 10)  # the first target's
+    put_pings(store, *[-days(300)] * 10, *[days(91)] * 10, monitor=monitor.uuid)
+
+    prune_all(store)
+
+    assert {NOON - row.started_at for row in rows(store, result)} == {-days(300)}
+    assert {NOON - row.received_at for row in rows(store, ping)} == {-days(300)}
 
 
 def test_results_that_are_not_rolled_up_yet_are_kept(store):
@@ -180,11 +181,29 @@ def test_of_a_busy_heartbeat_the_last_pings_stay(store, keep, monkeypatch):
         ]
         conn.execute(ping.insert(), pings)
 
-    for half_minute in range(8):  # who is looked at changes with the time
-        prune_all(store, at(30 * half_minute + 10))
+    assert retention.too_old(store, at(10))["surplus pings"] == 20
 
+    for half_minute in range(8):  # who is looked at changes with the time
+        while retention.step("surplus pings", store, at(30 * half_minute + 10)):
+            pass
+
+    assert retention.too_old(store, at(10))["surplus pings"] == 0
     kept = {(row.monitor, row.received_at) for row in rows(store, ping)}
     assert kept == {(monitor.uuid, at(number)) for monitor in monitors for number in (4, 5, 6)}
+
+
+def test_who_prunes_by_hand_need_not_wait_for_a_turn(store, keep, monkeypatch):
+    keep(PINGS_OF_A_MONITOR="3")
+    monkeypatch.setattr(retention, "LOOKED_AT", 2)
+    monitors = [publish_one(store, source="pinged") for _ in range(5)]
+    for monitor in monitors:
+        put_pings(store, days(91), *[days(1)] * 7, monitor=monitor.uuid)
+    assert retention.too_old(store, NOON)["surplus pings"] == 20
+
+    prune_all(store)
+
+    assert len(rows(store, ping)) == 15
+    assert set(retention.too_old(store, NOON).values()) == {0}
 
 
 def test_sqlites_lock_is_free_for_longer_than_a_step_had_it(sqlite_store, monkeypatch):

@@ -171,6 +171,42 @@ def test_a_result_that_comes_late_is_added_by_computing_anew(store):
         assert found.max_ns == 80 * MS
 
 
+@pytest.mark.parametrize(("days", "gone"), [(8, result), (200, rollup)], ids=["hour", "day"])
+def test_what_comes_when_all_else_is_deleted_replaces_nothing(store, days, gone):
+    """A worker whose clock was wrong dates a result to a time of which the figures alone are left."""
+    publish_one(store)
+    probe_every(store, 10, latencies=[40] * 5)
+    roll_all(store, DAY_OVER)
+    with store.begin() as conn:
+        conn.execute(result.delete())
+        if gone is rollup:
+            conn.execute(rollup.delete().where(rollup.c.resolution == HOUR))
+    kept = rows(store, rollup, rollup.c.resolution == (DAY if gone is rollup else HOUR))
+    now = NOON + timedelta(days=days)
+
+    [claimed] = claim_due(store, now)
+    with store.begin() as conn:
+        record(conn, [make_finished(claimed, Outcome.UP, started_at=at(1500))], now)
+    roll_all(store, now + timedelta(minutes=10))
+
+    assert [row for row in rows(store, rollup) if row in kept] == kept
+    assert rows(store, dirty_period, dirty_period.c.start < now - timedelta(days=2)) == []
+
+
+def test_an_hour_that_a_clock_took_for_over_is_marked_again_when_the_clock_is_set_right(store):
+    publish_one(store)
+    run_probe(store, Outcome.UP, at(60))
+    roll_all(store, OVER + timedelta(hours=2))  # for a moment the clock is ahead
+
+    with store.begin() as conn:
+        rollups.reopen(conn, at(65))
+        rollups.reopen(conn, at(66))
+    run_probe(store, Outcome.UP, at(130))
+    roll_all(store, DAY_OVER)
+
+    assert [rolled(store, resolution)["total"].complete for resolution in (HOUR, DAY)] == [2, 2]
+
+
 def test_rolling_up_again_replaces_and_never_adds(store):
     publish_one(store)
     probe_every(store, 10, latencies=[40, 80])

@@ -53,8 +53,8 @@ def put_and_spoil(engine, values, begun=NOON):
 def test_a_spoiled_result_is_left_out_of_the_figures_of_a_window_and_counted(store, values):
     shop, mail = put_and_spoil(store, values)
 
-    found = ask(store, reader.summary, shop.uuid, NOON, at(600))
-    untouched = ask(store, reader.summary, mail.uuid, NOON, at(600))
+    found = ask(store, reader.summary, shop.uuid, (NOON, at(600)), at(600))
+    untouched = ask(store, reader.summary, mail.uuid, (NOON, at(600)), at(600))
 
     assert (found.latency.complete, found.left_out) == (4, 1)
     assert (found.latency.min, found.latency.max) == (0.04, 0.08)
@@ -99,7 +99,7 @@ def put_and_spoil_hours(engine, values):
 def test_figures_of_an_hour_that_were_spoiled_are_left_out_and_counted(store, values):
     shop, mail, first = put_and_spoil_hours(store, values)
 
-    found, untouched = (ask(store, reader.summary, monitor.uuid, first, NOON) for monitor in (shop, mail))
+    found, untouched = (ask(store, reader.summary, monitor.uuid, (first, NOON), NOON) for monitor in (shop, mail))
     line = ask(store, reader.series, shop.uuid, (first, NOON), 5)
 
     assert (found.latency.complete, found.latency.max, found.left_out) == (1, 0.1, 1)

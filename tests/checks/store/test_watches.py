@@ -27,7 +27,7 @@ def move(store, monitor, at_second, *places, revision=2):
 
 def counted(store, monitor, begun, ended):
     with reading(store) as conn:
-        found = percentiles.summary(conn, monitor.uuid, at(begun), at(ended))
+        found = percentiles.summary(conn, monitor.uuid, (at(begun), at(ended)), at(10 * DAY))
     return {location: each.latency.complete for location, each in found.locations.items()}
 
 

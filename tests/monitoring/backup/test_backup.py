@@ -181,6 +181,35 @@ def test_a_damaged_archive_is_refused_whole(place, archive, name):
     assert [path.name for path in copy.data.iterdir()] == ["up.lock"]
 
 
+def test_an_archive_of_which_a_bit_is_another_is_refused_or_is_the_same(place, archive):
+    place("sqlite", filled=True)
+    back_up(archive)
+    whole, refusals = archive.read_bytes(), 0
+    for position in range(7, len(whole), len(whole) // 60):
+        archive.write_bytes(whole[:position] + bytes([whole[position] ^ 0x08]) + whole[position + 1 :])
+        copy = place("sqlite")
+        try:
+            restore(archive)
+        except BackupProblem:
+            refusals += 1
+            assert [path.name for path in copy.data.glob("*")] in ([], ["up.lock"])
+        else:
+            assert muted(copy)
+    assert refusals > 40
+
+
+def test_a_method_that_nobody_packs_with_is_refused(place, archive):
+    place("sqlite", filled=True)
+    back_up(archive)
+    at = archive.read_bytes().rindex(b"PK\x01\x02") + 10  # the method of the last member
+    for method in (12, 14, 77):
+        content = bytearray(archive.read_bytes())
+        content[at] = method
+        archive.write_bytes(content)
+        place("sqlite")
+        refused(restore, archive)
+
+
 def test_a_truncated_archive_is_refused(place, archive):
     place("sqlite", filled=True)
     back_up(archive)
@@ -247,7 +276,9 @@ def test_a_password_stands_in_no_process_list(place, archive, monkeypatch, tmp_p
 def test_the_commands_say_what_they_did_and_what_to_do_next(place, archive, capsys):
     place("sqlite", filled=True)
     assert run_backup([str(archive)]) == 0
-    assert "It holds the keys: keep it as secret as they are." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "It holds the keys: keep it as secret as they are." in said
+    assert "STILLUP_DATA_KEY" not in said
     assert run_backup([str(archive)]) == 78
     assert capsys.readouterr().err == f"stillup: {archive} exists already; name another file\n"
 
