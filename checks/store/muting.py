@@ -17,8 +17,14 @@ _OURS = trouble.c.what == MUTED
 
 def mute(conn: sa.Connection, message: str, now: datetime) -> None:
     """From now on nothing is sent; `message` says why."""
-    unmute(conn)
-    conn.execute(trouble.insert().values(what=MUTED, message=message[:500], since=now, seen_at=now))
+    for statement in statements(message, now):
+        conn.execute(statement)
+
+
+def statements(message: str, now: datetime) -> tuple[sa.Delete, sa.Insert]:
+    """What mutes a store."""
+    muted = trouble.insert().values(what=MUTED, message=message[:500], since=now, seen_at=now)
+    return trouble.delete().where(_OURS), muted
 
 
 def unmute(conn: sa.Connection) -> bool:

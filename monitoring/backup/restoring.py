@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from checks import clock
 from checks.environment import data_dir
 from checks.store import muting
-from checks.store.engine import StoreProblem, open_engine, our_trouble, reading
+from checks.store.engine import SCHEMA, StoreProblem, open_engine, our_trouble, reading
 from checks.store.schema import sign_of_life
 from checks.store.upgrade import known_revisions
 from monitoring.backup import postgresql
@@ -111,13 +111,14 @@ def _restore_databases(path: Path, manifest: Manifest, found: list[Source]) -> N
         drafts = {name: Path(directory) / name for name in manifest.files}
         unpack(path, manifest, drafts)
         for source in found:
+            draft, is_store = drafts[source.member], source is found[0]
             if source.file is None:
-                postgresql.load(source.url, drafts[source.member])
-            else:
-                _put_aside(source.file, clock.utcnow())
-                drafts[source.member].rename(source.file)
-            if source is found[0]:
-                _mute(source.url, manifest)
+                postgresql.load(source.url, draft, _muting(source.url, manifest) if is_store else ())
+                continue
+            if is_store:
+                _mute(f"sqlite:///{draft}", manifest)
+            _put_aside(source.file, clock.utcnow())
+            draft.rename(source.file)
         for name, target in keys.items():
             _put_aside(target, clock.utcnow())
             drafts[name].rename(target)
@@ -128,16 +129,28 @@ def _keys(manifest: Manifest) -> dict[str, Path]:
 
 
 def _mute(url: str, manifest: Manifest) -> None:
-    message = (
-        f"This copy was restored from a backup of {manifest.made_at:%Y-%m-%d %H:%M} UTC."
-        " It tells nobody anything until `manage.py unmute`."
-    )
     engine = open_engine(url)
     try:
         with engine.begin() as conn:
-            muting.mute(conn, message, clock.utcnow())
+            muting.mute(conn, _why(manifest), clock.utcnow())
     finally:
         engine.dispose()
+
+
+def _muting(url: str, manifest: Manifest) -> list[str]:
+    """The same as statements of PostgreSQL."""
+    engine = open_engine(url)
+    statements = muting.statements(_why(manifest), clock.utcnow())
+    written = [each.compile(engine, compile_kwargs={"literal_binds": True}) for each in statements]
+    engine.dispose()
+    return [f"SET search_path = {SCHEMA}", *(str(each) for each in written)]
+
+
+def _why(manifest: Manifest) -> str:
+    return (
+        f"This copy was restored from a backup of {manifest.made_at:%Y-%m-%d %H:%M} UTC."
+        " It tells nobody anything until `manage.py unmute`."
+    )
 
 
 def _beside(path: Path, suffix: str) -> Path:

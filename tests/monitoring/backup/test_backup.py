@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sqlite3
 import threading
 import zipfile
@@ -258,6 +260,24 @@ def test_without_the_programs_of_postgresql_it_is_said_so(place, archive, monkey
         "pg_dump failed: error: aborting because of server version mismatch" if version else "pg_dump is not installed"
     )
     assert not archive.exists()
+
+
+def test_a_restore_that_is_killed_leaves_nothing_that_is_not_muted(place, archive, monkeypatch, tmp_path):
+    """psql dies where all was loaded and the copy is about to be muted; the next restore finds an empty database."""
+    place("postgresql", filled=True)
+    back_up(archive)
+    copy, real = place("postgresql"), shutil.which("psql")
+    killed = tmp_path / "bin" / "psql"
+    killed.parent.mkdir()
+    killed.write_text(f'#!/bin/sh\nfor last; do :; done; echo "SELECT 1/0;" > "${{last#--file=}}"; exec {real} "$@"\n')
+    killed.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{killed.parent}:{os.environ['PATH']}")
+        assert "division by zero" in refused(restore, archive)
+
+    restore(archive)
+
+    assert muted(copy)
 
 
 def test_a_password_stands_in_no_process_list(place, archive, monkeypatch, tmp_path):
