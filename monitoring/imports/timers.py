@@ -28,6 +28,7 @@ _UNITS = {
     **dict.fromkeys(("y", "year", "years"), 31557600.0),
 }
 _PREFIX = re.compile(r"[-@:+!|]*")
+_WORD = re.compile(r"""\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|[^\s"'\\]|["'\\])+|\s+""", re.DOTALL)
 _STAYS = ("forking", "notify", "notify-reload", "dbus")  # types of services that are no jobs with an end
 _ACCURACY = 60.0  # seconds by which systemd starts a timer late, unless it says another AccuracySec
 
@@ -51,7 +52,7 @@ class Timer:
 
     job: Job
     service: str
-    commands: tuple[str, ...]  # its ExecStart lines
+    commands: tuple[str, ...]  # of its ExecStart lines
 
 
 def is_systemd(text: str) -> bool:
@@ -104,7 +105,7 @@ def _timer(unit: Unit, units: dict[str, Unit], timezone: str) -> Timer | str:
     known = units.get(service)
     if known is None or not known.settings.get("ExecStart"):
         return f"{service} is not here, or starts nothing; `systemctl cat {unit.name} {service}` prints both"
-    commands = tuple(known.settings["ExecStart"])
+    commands = tuple(command for line in known.settings["ExecStart"] for command in _commands(line))
     if any(reports_already(command) for command in commands):
         return "it reports already"
     if known.last("Type") in _STAYS:
@@ -125,6 +126,17 @@ def _timer(unit: Unit, units: dict[str, Unit], timezone: str) -> Timer | str:
         slug=slugify(unit.name.removesuffix(".timer")),
     )
     return job.problem() or Timer(job=job, service=service, commands=commands)
+
+
+def _commands(line: str) -> list[str]:
+    """The commands of one ExecStart line: a semicolon that is a word stands between them."""
+    found = [""]
+    for word in _WORD.findall(line):
+        if word.strip() == ";":
+            found.append("")
+        else:
+            found[-1] += word
+    return [command.strip() for command in found if command.strip()]
 
 
 def _prefix(command: str) -> str:
@@ -180,5 +192,7 @@ def patched(timer: Timer, url: str, beat: str) -> str:
     escaped = url.replace("%", "%%")  # systemd's own specifiers begin with it
     for command in timer.commands:
         signs = _prefix(command).replace("@", "")
+        if "-" in signs:
+            lines.append("# systemd ignores that this one fails; the monitor does not.")
         lines.append(f"ExecStart={signs}{beat} {escaped} -- {_without_prefix(command)}")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from checks.result import Outcome
 from checks.store import claims, muting, writer
 from checks.store.schema import result
 from monitoring import publish
-from monitoring.models import Channel, Incident, Notification
+from monitoring.models import Channel, Incident, Monitor, Notification
 from tests.factories import make_finished
 
 pytestmark = pytest.mark.django_db
@@ -190,3 +190,23 @@ def test_unmute_lets_messages_out_again(published_to_sqlite):
         muting.mute(conn, "a copy", clock.utcnow())
     assert printed("unmute") == "Messages are sent again.\n"
     assert printed("unmute") == "Nothing was muted.\n"
+
+
+def test_a_ping_url_is_replaced_once_a_day_unless_forced(published_to, make_monitor):
+    job = make_monitor(kind="heartbeat", name="Backup", schedule={"every": "1d"})
+    first = job.ping_code
+    assert printed("rotate_ping_url", "backup").strip().endswith(f"/ping/{reloaded(job).ping_code}")
+
+    with pytest.raises(CommandError, match=r"the URL that was replaced is heard until .* say --force"):
+        call_command("rotate_ping_url", "backup")
+    assert reloaded(job).old_ping_code == first
+
+    second = reloaded(job).ping_code
+    printed("rotate_ping_url", "backup", "--force")
+    assert reloaded(job).old_ping_code == second
+    with pytest.raises(CommandError, match="no heartbeat with the slug 'nobody'"):
+        call_command("rotate_ping_url", "nobody")
+
+
+def reloaded(monitor: Monitor) -> Monitor:
+    return Monitor.objects.get(pk=monitor.pk)
