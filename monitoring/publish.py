@@ -45,6 +45,10 @@ class NotPossible(ValueError):
     """This machine lacks what a new or changed monitor needs; the message says what."""
 
 
+class StillHeard(ValueError):
+    """A ping URL is not replaced again while the one before it is heard; the message says until when."""
+
+
 class _Waiting(threading.local):
     """What this thread's transaction will publish when it commits: one batch, however many monitors it changed."""
 
@@ -142,11 +146,20 @@ def _is(monitor: Monitor, spec: MonitorSpec) -> bool:
         return False
 
 
-def rotate(monitor: Monitor) -> Monitor:
-    """The monitor with another ping URL; the one that it had is heard for another day."""
+def rotate(monitor: Monitor, *, force: bool = False) -> Monitor:
+    """The monitor with another ping URL; the one that it had is heard for another day.
+
+    Only one is: within that day it raises StillHeard, so that a second click ends nothing that jobs use; with `force`
+    the one before ends at once.
+    """
     with transaction.atomic():
         monitor.refresh_from_db(from_queryset=Monitor.objects.select_for_update())
-        now = clock.utcnow()
+        now, until = clock.utcnow(), monitor.old_ping_code_until
+        if until is not None and until > now and not force:
+            raise StillHeard(
+                f"it was replaced less than a day ago: the address before it is heard until {until:%Y-%m-%d %H:%M:%S} UTC,"
+                " and would end at once"
+            )
         monitor.old_ping_code, monitor.old_ping_code_until = monitor.ping_code, now + ROTATION
         monitor.ping_code = random_code()
         return _save(monitor, ["ping_code", "old_ping_code", "old_ping_code_until"], now)

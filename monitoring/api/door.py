@@ -36,6 +36,7 @@ def guarded(view: View) -> View:
     @wraps(view)
     def answer(request: HttpRequest, **parts: Any) -> HttpResponseBase:
         try:
+            refuse_nul(request)
             return view(request, **parts)
         except Refused as exc:
             return refusal(exc.status, str(exc))
@@ -44,6 +45,13 @@ def guarded(view: View) -> View:
             return refusal(503, "the databases can't be used at the moment; try again")
 
     return answer
+
+
+def refuse_nul(request: HttpRequest) -> None:
+    """Raise Refused where a query holds U+0000: no text of PostgreSQL does, which would fail at it as at a fault of ours."""
+    for name, values in request.GET.lists():
+        if any("\0" in text for text in (name, *values)):
+            raise Refused(400, f"{name[:40]!r} holds the character U+0000; allowed: text without it")
 
 
 def with_key(view: View) -> View:

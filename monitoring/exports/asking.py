@@ -27,6 +27,11 @@ def window(query: Mapping[str, str], now: datetime) -> Span:
     return found.start, found.end
 
 
+def names_window(query: Mapping[str, str]) -> bool:
+    """Whether a query, which may be for a month, says `start`, `end` or `window`."""
+    return any(query.get(name, "").strip() for name in ("start", "end", "window"))
+
+
 def month(query: Mapping[str, str], now: datetime) -> Span:
     """What `month` and `zone` ask for; the running month of UTC by default."""
     try:

@@ -17,7 +17,7 @@ from checks import clock
 from monitoring import reports
 from monitoring.api.door import Refused, guarded
 from monitoring.exports import rows
-from monitoring.exports.asking import month, wanted, window
+from monitoring.exports.asking import month, names_window, wanted, window
 from monitoring.exports.writing import TYPES, written
 from monitoring.models import Monitor
 from monitoring.publish import store_engine
@@ -66,12 +66,11 @@ def of_monitor(request: HttpRequest, *, slug: str, what: str, form: str) -> Http
 
 @guarded
 def of_month(request: HttpRequest, *, form: str) -> HttpResponseBase:
-    """The availability report of a month, a row a monitor."""
+    """The availability report of a month or another window, a row a monitor."""
     if form not in TYPES:
         raise Refused(404, f"a report is there as {' or '.join(TYPES)}")
     now, asked = clock.utcnow(), request.GET.dict()
-    has_window = any(asked.get(name) for name in ("start", "end", "window"))
-    start, end = window(asked, now) if has_window else month(asked, now)
+    start, end = window(asked, now) if names_window(asked) else month(asked, now)
     found = reports.report(start, end, now, slugs=request.GET.getlist("monitor"), tags=request.GET.getlist("tag"))
     head = {"start": start, "end": end, "until": found.until}
     name = f"availability-{start:%Y-%m-%d}-{end:%Y-%m-%d}"

@@ -16,8 +16,8 @@ from checks import clock
 from checks.store.availability import Span
 from checks.store.engine import StoreProblem, our_trouble
 from monitoring import reports
-from monitoring.api.door import Refused
-from monitoring.exports.asking import window
+from monitoring.api.door import Refused, refuse_nul
+from monitoring.exports.asking import names_window, window
 from monitoring.models import Monitor, Objective
 from monitoring.objectives import standing
 from monitoring.objectives.standing import ObjectiveProblem, Standing
@@ -33,8 +33,10 @@ def report(request: HttpRequest) -> HttpResponse:
     """A month of every monitor, or of those with `?monitor=` or `?tag=`. Prints well."""
     now = clock.utcnow()
     slugs, tags = request.GET.getlist("monitor"), request.GET.getlist("tag")
-    context: dict[str, object] = {"slugs": slugs, "tags": tags, "named": _named(slugs)}
+    context: dict[str, object] = {"slugs": slugs, "tags": tags}
     try:
+        refuse_nul(request)
+        context["named"] = _named(slugs)
         chosen = _Month(request, now)
         found = reports.report(*chosen.span, now, slugs=slugs, tags=tags)
         context |= {"report": found, "month": chosen, "exported": chosen.query(monitor=slugs, tag=tags)}
@@ -54,8 +56,8 @@ def intervals(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, object] = {"monitor": monitor}
     try:
         chosen = _Month(request, now)
-        custom = bool(request.GET.get("start") or request.GET.get("window"))
-        start, end = window(request.GET.dict(), now) if custom else chosen.span
+        asked = request.GET.dict()
+        start, end = window(asked, now) if names_window(asked) else chosen.span
         found, stretches = reports.of_monitor(monitor.uuid, start, end, now)
     except (Refused, SQLAlchemyError, StoreProblem) as exc:
         return _problem(request, "operator/intervals.html", exc, context)

@@ -47,13 +47,16 @@ def monitor(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def rotate_ping_url(request: HttpRequest, slug: str) -> HttpResponse:
-    """Give a heartbeat another ping URL, and go back to its page."""
+    """Give a heartbeat another ping URL, and go back to its page. `force` ends an earlier one that is still heard."""
     found = get_object_or_404(Monitor, slug=slug, retired_at=None)
     if not request.user.has_perm("monitoring.change_monitor"):
         raise PermissionDenied("your account may not change monitors")
     if history.heartbeat_spec(found) is None:
         raise Http404("only a heartbeat has a ping URL")
-    publish.rotate(found)
+    try:
+        publish.rotate(found, force="force" in request.POST)
+    except publish.StillHeard as exc:
+        return _refused(request, found, "Its address was not replaced", exc, status=409)
     return redirect("monitor", slug=slug)
 
 
@@ -79,8 +82,13 @@ def set_status(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         manual.set_status(found, status, message=message, by=request.user.get_username())
     except NotSettable as exc:
-        return render(request, "operator/refused.html", {"monitor": found, "problem": str(exc)}, status=400)
+        return _refused(request, found, "Its status was not set", exc, status=400)
     return redirect("monitor", slug=slug)
+
+
+def _refused(request: HttpRequest, found: Monitor, what: str, problem: Exception, *, status: int) -> HttpResponse:
+    context = {"monitor": found, "what": what, "problem": str(problem)}
+    return render(request, "operator/refused.html", context, status=status)
 
 
 @require_safe

@@ -284,8 +284,23 @@ def test_a_rotated_ping_url_is_heard_beside_the_new_one_for_a_day(published_to, 
     assert rows == {after.ping_code: None, before: first_until}
     assert timedelta(hours=23) < first_until - clock.utcnow() <= timedelta(hours=24)
     new = after.ping_code
+    with pytest.raises(publish.StillHeard, match=f"is heard until {first_until:%Y-%m-%d %H:%M:%S} UTC"):
+        publish.rotate(after)
+    with published_to.begin() as conn:
+        assert set(conn.execute(sa.select(ping_code.c.code)).scalars()) == {new, before}
     with committed():
-        again = publish.rotate(after)
+        again = publish.rotate(after, force=True)
     with published_to.begin() as conn:
         codes = set(conn.execute(sa.select(ping_code.c.code)).scalars())
     assert codes == {again.ping_code, new}, "of two rotations in a day the older URL is given up"
+
+
+def test_a_ping_url_is_rotated_again_once_the_one_before_it_is_not_heard_any_more(
+    published_to_sqlite, make_monitor, committed
+):
+    backup = make_monitor(kind="heartbeat", name="Backup", schedule={"every": "1d"})
+    with committed():
+        first = publish.rotate(backup).ping_code
+    clock.set_offset(publish.ROTATION.total_seconds() + 1)
+    with committed():
+        assert publish.rotate(backup).old_ping_code == first

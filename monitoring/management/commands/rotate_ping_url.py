@@ -8,7 +8,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from checks import clock
 from monitoring import publish
 from monitoring.models import Monitor
 
@@ -19,18 +18,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug")
         parser.add_argument(
-            "--force", action="store_true", help="also where the URL before is still heard, which then ends at once"
+            "--force", action="store_true", help="also where an earlier one is still heard, which ends at once"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         monitor = Monitor.objects.filter(slug=options["slug"], kind="heartbeat").first()
         if monitor is None:
             raise CommandError(f"there is no heartbeat with the slug {options['slug']!r}")
-        until = monitor.old_ping_code_until
-        if until is not None and until > clock.utcnow() and not options["force"]:
-            raise CommandError(
-                f"the URL that was replaced is heard until {until:%Y-%m-%d %H:%M} UTC, and would end at once:"
-                " wait until all jobs have the present one, or say --force"
-            )
-        changed = publish.rotate(monitor)
+        try:
+            changed = publish.rotate(monitor, force=options["force"])
+        except publish.StillHeard as exc:
+            raise CommandError(f"{exc}; --force replaces it nevertheless") from exc
         self.stdout.write(f"{settings.BASE_URL}/ping/{changed.ping_code}")

@@ -303,7 +303,23 @@ def test_another_address_is_made_by_a_button_and_the_old_one_is_heard_for_a_day(
     assert str(old) not in page
     assert "The address before it is heard until" in page
     assert "and is not used" in page
-    assert "ends at once" in page
+
+
+def test_a_second_click_ends_no_address_that_is_heard(operator_client, hourly, published_to_sqlite, committed):
+    old = hourly.ping_code
+    with committed():
+        operator_client.post(rotate_url(hourly))
+        refused = operator_client.post(rotate_url(hourly))
+    assert refused.status_code == 409
+    assert "the address before it is heard until" in refused.content.decode()
+    assert 'name="force" required' in text_of(operator_client.get(monitor_url(hourly)))
+    hourly.refresh_from_db()
+    assert hourly.old_ping_code == old
+
+    with committed():
+        assert operator_client.post(rotate_url(hourly), {"force": "on"}).status_code == 302
+    hourly.refresh_from_db()
+    assert hourly.old_ping_code != old
 
 
 def test_only_a_post_with_its_token_makes_another_address(admin_user, hourly, make_monitor):

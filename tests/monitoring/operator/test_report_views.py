@@ -101,6 +101,13 @@ def test_a_monitor_has_all_its_intervals(operator_client, shop):
     assert (refused.status_code, b"allowed: an instant" in refused.content) == (400, True)
 
 
+@pytest.mark.parametrize("name", ["monitor", "tag"])
+def test_a_report_of_what_no_text_can_be_is_refused(operator_client, shop, name):
+    refused = operator_client.get("/dashboard/report/", {name: "\0"})
+    assert refused.status_code == 400
+    assert b"holds the character U+0000" in refused.content
+
+
 def test_an_objective_shows_what_is_left_and_what_spent_it(operator_client, shop):
     objective = Objective.objects.create(name="There", monitor=shop, target=99.9, window_seconds=30 * 86_400.0)
 
