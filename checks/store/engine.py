@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -25,6 +26,8 @@ from checks.store import driver, schema
 SCHEMA = "measurements"  # on PostgreSQL everything of the store lives there, beside Django's tables
 BUSY_TIMEOUT = 20.0  # seconds that a writer waits for the other writers of a SQLite file
 _ROUND_TRIPS = 3
+_LOOKS, _BETWEEN_LOOKS = 50, 0.001  # seconds: for the lock of a SQLite file
+_PATIENCE = "PRAGMA busy_timeout"  # milliseconds
 
 # Everything goes over the wire as a bound parameter of `checks.clock`; only here does SQL read the time.
 _SERVER_CLOCK = sa.text("SELECT clock_timestamp()")
@@ -110,8 +113,31 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_sqlite(conn: sa.Connection) -> None:
     """A transaction that will write takes its lock at once: one that upgrades later fails instead of waiting."""
-    reading = conn.get_execution_options().get("reading", False)
-    driver.execute(conn, "BEGIN" if reading else "BEGIN IMMEDIATE")
+    if conn.get_execution_options().get("reading", False):
+        driver.execute(conn, "BEGIN")
+    elif not _begins_soon(conn.connection.driver_connection, conn.info):
+        driver.execute(conn, "BEGIN IMMEDIATE")  # SQLite's own patience, which ends in an error
+
+
+def _begins_soon(connection: Any, known: dict[str, Any]) -> bool:
+    """Whether a writing transaction could begin within a moment.
+
+    SQLite itself looks for a lock after 1, 3, 8, 18 and 33 ms, and ever more seldom: who looks every millisecond waits as
+    long as the transactions of the others take.
+    """
+    if _PATIENCE not in known:
+        known[_PATIENCE] = connection.execute(_PATIENCE).fetchone()[0]
+    patience: int = known[_PATIENCE]
+    connection.execute(f"{_PATIENCE} = 0")
+    try:
+        for _ in range(min(_LOOKS, patience)):
+            with suppress(sqlite3.Error):  # what is no matter of patience is told by the next attempt
+                connection.execute("BEGIN IMMEDIATE")
+                return True
+            time.sleep(_BETWEEN_LOOKS)
+    finally:
+        connection.execute(f"{_PATIENCE} = {patience}")
+    return False
 
 
 def _open_postgresql(url: sa.URL) -> sa.Engine:

@@ -5,7 +5,7 @@ All come from histograms, merged: those of whole days and hours, and results at 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -19,14 +19,14 @@ from checks.store.ages import ages
 from checks.store.availability import summed, timelines
 from checks.store.periods import DAY, HOUR, LENGTH, start_of
 from checks.store.schema import monitor_state, rollup, watch
-from checks.store.spoiled import carefully, is_readable
+from checks.store.spoiled import LONGEST, carefully, is_readable
 from checks.store.states import CHUNK
 from checks.store.tally import APDEX, TOTAL, Latencies, Tally
 from checks.store.watches import targets
 from checks.store.window import Span, tally
 
 _A_DAY = LENGTH[DAY]
-_REMEMBERED = 2000  # targets, whose hours that are over take some 8 kB each
+_REMEMBERED = 2000  # targets, whose hours take some 15 kB each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,26 +120,40 @@ def figures(conn: sa.Connection, now: datetime, some: Collection[UUID] | None = 
     wanted = None if some is None else frozenset(some)
     query = sa.select(c.monitor).where(c.removed.is_(None))
     monitors = [monitor for monitor in conn.execute(query).scalars() if wanted is None or monitor in wanted]
-    sums = _last_day(conn, monitors, now)
+    days = _last_day(conn, monitors, now)
     lines = timelines(conn, monitors, now - _A_DAY, now)
     shown = {}
-    for monitor, total in sums.items():
-        seen, found = summed(lines.get(monitor, [])), total.histograms[TOTAL].quantiles((0.5, 0.95, 0.99))
-        p50, p95, p99 = (None if ns is None else ns / 1e9 for ns in found)
+    for monitor, day in days.items():
+        seen = summed(lines.get(monitor, []))
+        p50, p95, p99 = (None if ns is None else ns / 1e9 for ns in day.percentiles)
         shown[monitor] = Figures(
             p50=p50,
             p95=p95,
             p99=p99,
-            complete=total.counts["complete"],
-            incomplete=total.counts["incomplete"],
-            left_out=total.left_out,
+            complete=day.complete,
+            incomplete=day.incomplete,
+            left_out=day.left_out,
             availability=seen.ratio,
             observed_seconds=seen.observed_seconds,
         )
     return shown
 
 
-def _last_day(conn: sa.Connection, monitors: Collection[UUID], now: datetime) -> dict[UUID, Tally]:
+_Hours = tuple[tuple[bytes, ...], bytes]  # of a target, as they are stored: those that are over, and the last
+
+
+@dataclass(slots=True)
+class _Day:
+    """What the hours of a monitor's last day add up to."""
+
+    hours: list[_Hours] = field(default_factory=list)
+    complete: int = 0
+    incomplete: int = 0
+    left_out: int = 0
+    percentiles: Sequence[int | None] = (None, None, None)
+
+
+def _last_day(conn: sa.Connection, monitors: Collection[UUID], now: datetime) -> dict[UUID, _Day]:
     of_these = watch.c.monitor.in_(monitors) if len(monitors) <= CHUNK else sa.true()
     watched = sa.select(watch.c.target_id, watch.c.monitor).where(of_these)
     owners = {row[0]: row[1] for row in conn.execute(watched)}
@@ -162,26 +176,40 @@ def _sums(
     monitors: Collection[UUID],
     *,
     careful: bool,
-) -> dict[UUID, Tally]:
+) -> dict[UUID, _Day]:
     """What these hours of targets add up to, the earliest first."""
-    sums = {monitor: Tally(careful=careful) for monitor in monitors}
-    # Of more than can be remembered, each would be forgotten before it is asked for again.
-    merged = _merged if len(hours) <= _REMEMBERED else _merged.__wrapped__
+    days = {monitor: _Day() for monitor in monitors}
     for target_id, rows in hours.items():
-        total = sums.get(owners[target_id]) if target_id in owners else None
-        if total is None:
+        day = days.get(owners[target_id]) if target_id in owners else None
+        if day is None:
             continue
         kept = [row for row in rows if is_readable(row[1], row[2:])] if careful else rows
-        total.left_out += len(rows) - len(kept)
-        latencies = total.histograms[TOTAL]
-        latencies.merge(merged(tuple([row[1] for row in kept[:-1]])))
-        for row in kept[-1:]:
-            latencies.merge_bytes(row[1])
-        total.counts["complete"] += sum([row[2] for row in kept])
-        total.counts["incomplete"] += sum([row[3] for row in kept])
-    for total in sums.values():
-        total.check()
-    return sums
+        day.left_out += len(rows) - len(kept)
+        if kept:
+            day.hours.append((tuple([row[1] for row in kept[:-1]]), kept[-1][1]))
+        day.complete += sum([row[2] for row in kept])
+        day.incomplete += sum([row[3] for row in kept])
+    # Of more than can be remembered, each would be forgotten before it is asked for again.
+    remembered = len(hours) <= _REMEMBERED
+    percentiles = _percentiles if remembered else _percentiles.__wrapped__
+    merged = _merged if remembered else _merged.__wrapped__
+    for day in days.values():
+        if min(day.complete, day.incomplete) < 0:
+            raise ValueError("a count that can't be")
+        day.percentiles = percentiles(tuple(day.hours), merged)
+    return days
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _percentiles(hours: tuple[_Hours, ...], merged: Callable[[tuple[bytes, ...]], Histogram]) -> Sequence[int | None]:
+    """p50, p95 and p99. Hours are rolled up once a minute, and looked at more often."""
+    total = Histogram()
+    for over, last in hours:
+        total.merge(merged(over))
+        total.merge_bytes(last)
+    if (total.max_ns or 0) > LONGEST:
+        raise ValueError("a latency that can't be")
+    return total.quantiles((0.5, 0.95, 0.99))
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -1,5 +1,6 @@
 import sqlite3
 import subprocess
+import threading
 from pathlib import Path
 
 import psycopg
@@ -121,6 +122,20 @@ def test_a_transaction_that_will_write_takes_its_lock_at_once(sqlite_url):
     with engine.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
         other.execute("BEGIN IMMEDIATE")
     other.close()
+    engine.dispose()
+
+
+def test_who_waits_for_a_lock_begins_when_it_is_free_and_is_as_patient_as_before(sqlite_url):
+    engine = open_engine(sqlite_url)
+    holder = sqlite3.connect(engine.url.database, isolation_level=None, check_same_thread=False)
+    for held in (0.005, 0.2):  # shorter, and longer, than a lock is looked for every millisecond
+        holder.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(held, holder.execute, ["ROLLBACK"])
+        release.start()
+        with engine.begin() as conn:
+            assert conn.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 20_000
+        release.join()
+    holder.close()
     engine.dispose()
 
 
