@@ -27,8 +27,8 @@ _UNITS = {
     **dict.fromkeys(("M", "month", "months"), 2629800.0),
     **dict.fromkeys(("y", "year", "years"), 31557600.0),
 }
+_WORD = re.compile(r"""(?:\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\S)+""")
 _PREFIX = re.compile(r"[-@:+!|]*")
-_WORD = re.compile(r"""\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|[^\s"'\\]|["'\\])+|\s+""", re.DOTALL)
 _STAYS = ("forking", "notify", "notify-reload", "dbus")  # types of services that are no jobs with an end
 _ACCURACY = 60.0  # seconds by which systemd starts a timer late, unless it says another AccuracySec
 
@@ -52,7 +52,7 @@ class Timer:
 
     job: Job
     service: str
-    commands: tuple[str, ...]  # of its ExecStart lines
+    commands: tuple[str, ...]  # its ExecStart lines, each one command
 
 
 def is_systemd(text: str) -> bool:
@@ -103,9 +103,11 @@ def _timer(unit: Unit, units: dict[str, Unit], timezone: str) -> Timer | str:
     """The timer, or why it can't be watched."""
     service = unit.last("Unit") or unit.name.removesuffix(".timer") + ".service"
     known = units.get(service)
-    if known is None or not known.settings.get("ExecStart"):
+    commands = (
+        tuple(command for line in known.settings.get("ExecStart", ()) for command in _split(line)) if known else ()
+    )
+    if known is None or not commands:
         return f"{service} is not here, or starts nothing; `systemctl cat {unit.name} {service}` prints both"
-    commands = tuple(command for line in known.settings["ExecStart"] for command in _commands(line))
     if any(reports_already(command) for command in commands):
         return "it reports already"
     if known.last("Type") in _STAYS:
@@ -128,15 +130,12 @@ def _timer(unit: Unit, units: dict[str, Unit], timezone: str) -> Timer | str:
     return job.problem() or Timer(job=job, service=service, commands=commands)
 
 
-def _commands(line: str) -> list[str]:
-    """The commands of one ExecStart line: a semicolon that is a word stands between them."""
-    found = [""]
-    for word in _WORD.findall(line):
-        if word.strip() == ";":
-            found.append("")
-        else:
-            found[-1] += word
-    return [command.strip() for command in found if command.strip()]
+def _split(line: str) -> list[str]:
+    """The commands of one ExecStart line: a semicolon that is a word stands between two, unless a backslash says not."""
+    ends = [word.span() for word in _WORD.finditer(line) if word[0] == ";"]
+    begins = [0, *(end for _, end in ends)]
+    parts = (line[begin:end].strip() for begin, end in zip(begins, [*(start for start, _ in ends), None], strict=True))
+    return [part for part in parts if part]
 
 
 def _prefix(command: str) -> str:
@@ -186,13 +185,19 @@ def _span(text: str) -> float:
     return sum(float(each["number"]) * _UNITS[each["unit"]] for each in found)
 
 
+def _forgiving(signs: str) -> str:
+    """What lets a command whose failures systemd ignores report a success whatever it ends with."""
+    if "-" not in signs:
+        return ""
+    dollar = "$" if ":" in signs else "$$"  # behind a colon systemd replaces none
+    return f"/bin/sh -c '\"{dollar}@\" || :' sh "
+
+
 def patched(timer: Timer, url: str, beat: str) -> str:
     """The drop-in by which the service reports, as `systemctl edit` takes it."""
     lines = [f"# systemctl edit {timer.service}", "[Service]", "ExecStart="]
     escaped = url.replace("%", "%%")  # systemd's own specifiers begin with it
     for command in timer.commands:
         signs = _prefix(command).replace("@", "")
-        if "-" in signs:
-            lines.append("# systemd ignores that this one fails; the monitor does not.")
-        lines.append(f"ExecStart={signs}{beat} {escaped} -- {_without_prefix(command)}")
+        lines.append(f"ExecStart={signs}{beat} {escaped} -- {_forgiving(signs)}{_without_prefix(command)}")
     return "\n".join(lines)
