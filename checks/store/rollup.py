@@ -129,17 +129,16 @@ class _Step:
             return
         over, end = is_over(HOUR, period.start, self._now), period.start + LENGTH[HOUR]
         found = results(conn, period.target_id, (period.start, end), phases=True)
-        if over and period.start < self._now - ages().results and _has_more(conn, key, len(found)):
-            self._over.append(key)
-            return
         try:
-            self._replace(key, _sum(found))
+            total = _sum(found)
         except SPOILED:
             sound = [row for row in found if is_sound(row[1], row[2:])]
             if over:
                 _name(period, len(found) - len(sound), "results")
             found = sound
-            self._replace(key, _sum(found))
+            total = _sum(found)
+        if not self._replace(conn, key, total):
+            return
         if not over:
             work = self._running + len(found)
             self._waiting.append({**key, "until": next_ready(HOUR, period.start, self._now, work)})
@@ -165,24 +164,30 @@ class _Step:
         ]
         try:
             total = _sum_of_rolled(found)
-            if period.start < self._now - ages().hours and _has_more(
-                conn, key, total.counts["complete"] + total.counts["incomplete"]
-            ):
-                self._over.append(key)
-                return
-            self._replace(key, total)
         except SPOILED:
             sound = [row for row in found if is_readable(row.histogram, row[3:])]
             _name(period, len(found) - len(sound), "figures of hours")
-            self._replace(key, _sum_of_rolled(sound))
+            total = _sum_of_rolled(sound)
+        if not self._replace(conn, key, total):
+            return
         if is_over(DAY, period.start, self._now):
             self._over.append(key)
         else:
             self._waiting.append({**key, "until": next_ready(DAY, period.start, self._now)})
 
-    def _replace(self, key: dict[str, Any], total: Tally) -> None:
+    def _replace(self, conn: sa.Connection, key: dict[str, Any], total: Tally) -> bool:
+        """Whether the period is replaced: not where what it was made of is deleted, and what is stored holds more.
+
+        What came so late, from a clock that was wrong, is in no figure.
+        """
+        kept = ages().results if key["resolution_of"] == HOUR else ages().hours
+        is_old = key["start_of"] < self._now - kept
+        if is_old and _stored(conn, key) > total.counts["complete"] + total.counts["incomplete"]:
+            self._over.append(key)
+            return False
         self._rows += _rows(key["of"], key["resolution_of"], to_micros(key["start_of"]), total)
         self._keys.append(key)
+        return True
 
     def write(self, conn: sa.Connection) -> None:
         """Replace what was computed."""
@@ -208,14 +213,12 @@ def _is(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-def _has_more(conn: sa.Connection, key: dict[str, Any], found: int) -> bool:
-    """Whether a period holds more than was found of it, because what it was made of is deleted: it is not made again.
-
-    What came so late, from a clock that was wrong, is in no figure.
-    """
-    stored = sa.select(rollup.c.complete + rollup.c.incomplete).where(*_is(rollup), rollup.c.phase == TOTAL)
-    count: int | None = conn.execute(stored, key).scalar_one_or_none()
-    return count is not None and count > found
+def _stored(conn: sa.Connection, key: dict[str, Any]) -> int:
+    """How many results the stored roll-up of a period holds; 0 where there is none that can be read."""
+    start = key["start_of"]
+    there = rolled(conn, key["of"], key["resolution_of"], [(start, start + LENGTH[MINUTE])])
+    row = there.get(start, {}).get(TOTAL)
+    return row.complete + row.incomplete if row is not None and is_readable(row.histogram, row[3:]) else 0
 
 
 _MINUTES_OF_AN_HOUR = rollup.delete().where(
