@@ -17,14 +17,14 @@ _OURS = trouble.c.what == MUTED
 
 def mute(conn: sa.Connection, message: str, now: datetime) -> None:
     """From now on nothing is sent; `message` says why."""
-    for statement in statements(message, now):
+    for statement in muted(message, now):
         conn.execute(statement)
 
 
-def statements(message: str, now: datetime) -> tuple[sa.Delete, sa.Insert]:
-    """What mutes a store."""
-    muted = trouble.insert().values(what=MUTED, message=message[:500], since=now, seen_at=now)
-    return trouble.delete().where(_OURS), muted
+def muted(message: str, now: datetime) -> tuple[sa.UpdateBase, ...]:
+    """The statements that mute, for whoever has another connection."""
+    row = {"what": MUTED, "message": message[:500], "since": now, "seen_at": now}
+    return trouble.delete().where(_OURS), trouble.insert().values(row)
 
 
 def unmute(conn: sa.Connection) -> bool:

@@ -9,14 +9,13 @@ import hashlib
 import json
 import lzma
 import os
-import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -24,8 +23,17 @@ _AT_ONCE = 1 << 20
 _LARGEST_MANIFEST = 1 << 20
 _PACKED = (".dump",)  # what is compressed already
 
-# What zipfile raises where a bit is another than it was: of a name, a method, a flag, a length, or of what is packed.
-_DAMAGED = (KeyError, ValueError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+# What zipfile raises for a file in which some bit is wrong: it believes in another method, version, password or place.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    KeyError,
+    ValueError,
+)
 
 
 class BackupProblem(Exception):
@@ -81,11 +89,19 @@ def read_manifest(path: Path) -> Manifest:
             raise BackupProblem(
                 f"{path} is of format {said.get('format')!r}, this version reads {FORMAT}: a newer Stillup made it"
             )
-        return Manifest(**said)
+        return _manifest(said)
     except OSError as exc:
         raise BackupProblem(f"{path} can't be read: {exc.strerror or exc}") from exc
-    except (*_DAMAGED, TypeError, AttributeError) as exc:
+    except (*_DAMAGE, TypeError, AttributeError) as exc:
         raise BackupProblem(f"{path} is no backup of Stillup, or is damaged") from exc
+
+
+def _manifest(said: dict[str, Any]) -> Manifest:
+    """What can't be one is noticed here, before anything is changed."""
+    made, files = datetime.fromisoformat(said["created_at"]), said["files"]
+    if made.tzinfo is None or not isinstance(files, dict):
+        raise ValueError(said)
+    return Manifest(**said)
 
 
 def unpack(path: Path, manifest: Manifest, into: Mapping[str, Path]) -> None:
@@ -98,7 +114,7 @@ def unpack(path: Path, manifest: Manifest, into: Mapping[str, Path]) -> None:
                     found = _copy(origin, file)
                     file.flush()
                     os.fsync(file.fileno())
-            except _DAMAGED as exc:
+            except _DAMAGE as exc:
                 raise BackupProblem(f"{path} is damaged: {name} can't be read") from exc
             if found != manifest.files.get(name):
                 raise BackupProblem(f"{path} is damaged: {name} is not what was backed up")

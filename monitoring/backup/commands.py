@@ -14,6 +14,8 @@ from monitoring.backup.making import back_up
 from monitoring.backup.restoring import restore
 from monitoring.backup.sources import KEYS
 
+_GIVEN = ("STILLUP_DATA_KEY", "STILLUP_SECRET_KEY")  # keys that the environment may hold
+
 BACKUP = "Write everything that this installation knows into one file, while it runs."
 RESTORE = "Fill empty databases from a backup. The copy is muted until `manage.py unmute`."
 
@@ -35,15 +37,21 @@ def run_backup(argv: Sequence[str]) -> int:
     add_backup_arguments(parser)
     path: Path = parser.parse_args(argv).file.absolute()
     try:
+        given = [name for name in _GIVEN if read_env(name)]
         manifest = back_up(path)
     except (BackupProblem, EnvironmentProblem) as exc:
         return _refused(exc)
     size = path.stat().st_size
     print(f"{path}: {size} bytes, with {', '.join(sorted(manifest.files))}.")  # noqa: T201 - its answer
-    if read_env("STILLUP_DATA_KEY"):
-        print("The key STILLUP_DATA_KEY is not in it: keep that elsewhere.")  # noqa: T201
-    if any(key in manifest.files for key in KEYS):
+    if not manifest.files.keys().isdisjoint(KEYS):
         print("It holds the keys: keep it as secret as they are.")  # noqa: T201
+    for name in given:
+        print(f"The key {name} is not in it: keep that elsewhere.")  # noqa: T201
+    if "data.key" not in manifest.files and "STILLUP_DATA_KEY" not in given:
+        print(  # noqa: T201
+            "There is no data.key here, and STILLUP_DATA_KEY is not set: without the key that was used,"
+            " no secret in it can be read after a restore."
+        )
     return 0
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from checks import clock
 from checks.environment import data_dir
 from checks.store import muting
-from checks.store.engine import SCHEMA, StoreProblem, open_engine, our_trouble, reading
+from checks.store.engine import StoreProblem, open_engine, our_trouble, reading
 from checks.store.schema import sign_of_life
 from checks.store.upgrade import known_revisions
 from monitoring.backup import postgresql
@@ -106,19 +106,21 @@ def _restore_files(path: Path, manifest: Manifest, found: list[Source]) -> None:
 
 
 def _restore_databases(path: Path, manifest: Manifest, found: list[Source]) -> None:
+    """No database is there for a moment without being muted, wherever this ends."""
     keys = _keys(manifest)
     with TemporaryDirectory(prefix=".restoring-", dir=data_dir()) as directory:
         drafts = {name: Path(directory) / name for name in manifest.files}
         unpack(path, manifest, drafts)
         for source in found:
-            draft, is_store = drafts[source.member], source is found[0]
+            first = source is found[0]  # the one whose word counts: without it nothing is ever sent
             if source.file is None:
-                postgresql.load(source.url, draft, _muting(source.url, manifest) if is_store else ())
-                continue
-            if is_store:
-                _mute(f"sqlite:///{draft}", manifest)
-            _put_aside(source.file, clock.utcnow())
-            draft.rename(source.file)
+                muting_it = muting.muted(_reason(manifest), clock.utcnow()) if first else ()
+                postgresql.load(source.url, drafts[source.member], and_then=muting_it)
+            else:
+                if first:
+                    _mute(f"sqlite:///{drafts[source.member]}", manifest)
+                _put_aside(source.file, clock.utcnow())
+                drafts[source.member].rename(source.file)
         for name, target in keys.items():
             _put_aside(target, clock.utcnow())
             drafts[name].rename(target)
@@ -132,21 +134,12 @@ def _mute(url: str, manifest: Manifest) -> None:
     engine = open_engine(url)
     try:
         with engine.begin() as conn:
-            muting.mute(conn, _why(manifest), clock.utcnow())
+            muting.mute(conn, _reason(manifest), clock.utcnow())
     finally:
         engine.dispose()
 
 
-def _muting(url: str, manifest: Manifest) -> list[str]:
-    """The same as statements of PostgreSQL."""
-    engine = open_engine(url)
-    statements = muting.statements(_why(manifest), clock.utcnow())
-    written = [each.compile(engine, compile_kwargs={"literal_binds": True}) for each in statements]
-    engine.dispose()
-    return [f"SET search_path = {SCHEMA}", *(str(each) for each in written)]
-
-
-def _why(manifest: Manifest) -> str:
+def _reason(manifest: Manifest) -> str:
     return (
         f"This copy was restored from a backup of {manifest.made_at:%Y-%m-%d %H:%M} UTC."
         " It tells nobody anything until `manage.py unmute`."

@@ -101,6 +101,15 @@ def test_what_comes_from_the_keyboard_comes_once(small: Machine, server: Target)
         assert process.wait(20) == 7
 
 
+def test_what_interrupts_us_alone_is_waited_out(small: Machine, server: Target) -> None:
+    """Where it came from can't be known; to pass it on would double what comes from the keyboard."""
+    with small.start(server.url(PING), "sh", "-c", "echo ready; sleep 0.5; exit 7") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 7
+
+
 @pytest.mark.parametrize("name", ["report", "send", "say", "now"])
 def test_a_command_named_like_a_part_of_ours_is_the_command(small: Machine, server: Target, name: str) -> None:
     own = small.programs / name

@@ -85,6 +85,21 @@ def test_what_is_no_longer_watched_stands_in_the_reports_of_its_time(published_t
     assert list(found.unseen) == [never.name]
 
 
+@pytest.mark.parametrize("leave", [publish.retire, publish.delete])
+def test_what_was_gone_before_the_window_is_not_in_it(published_to, make_monitor, committed, leave):
+    gone, paused = make_monitor(name="Gone"), make_monitor(name="Paused")
+    for monitor in (gone, paused):
+        put_transitions(published_to, monitor, (after(-500), Status.UP), (after(-200), Status.PAUSED))
+    with committed():
+        leave(gone)
+
+    found = reports.report(START, END, NOW)
+
+    assert [(line.name, line.gone) for line in found.lines] == [("Paused", False)]
+    assert list(found.unseen) == []
+    assert [line.name for line in reports.report(after(-300), END, NOW).lines] == ["Gone", "Paused"]
+
+
 def test_a_window_that_goes_on_ends_now(published_to_sqlite, make_monitor):
     monitor = make_monitor()
     put_transitions(published_to_sqlite, monitor, (after(-1), Status.UP))

@@ -173,6 +173,13 @@ def test_the_duration_and_the_exit_code_can_be_expected():
     assert told(spec, ping(0))[0].state.vote is Status.DOWN, "what is missing meets nothing"
 
 
+def test_only_what_is_expected_judges_a_run_by_its_length_at_its_end():
+    """Silence beyond `max_run` is for the sweep; where nobody looked in between, the end breaks it."""
+    reports = (ping(0, START), ping(7201))
+    assert told(job(max_run="2h"), *reports)[0].state.vote is Status.UP
+    assert told(job(max_run="2h", expect=["duration < 2h"]), *reports)[0].state.vote is Status.DOWN
+
+
 def test_a_spooled_ping_sets_the_times_of_the_job_right_and_not_our_history():
     late = ping(3000, sent_at=at(600))
     heard, _ = told(job(), late)
