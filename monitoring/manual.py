@@ -21,7 +21,8 @@ def set_status(monitor: Monitor, status: str, *, message: str = "", by: str = ""
     wanted = next((each for each in SETTABLE if each == status), None)
     if wanted is None:
         raise NotSettable(f"{status[:40]!r} is no status that can be set; allowed: {', '.join(SETTABLE)}")
-    message = " ".join(message.split())
+    # What no text of a database can be, is none here: NUL, and the halves of a pair that a command line may bring.
+    message = " ".join(message.replace("\0", " ").encode("utf-8", "replace").decode().split())
     try:
         with store_engine().begin() as conn:
             written = setting.set_status(conn, monitor.uuid, wanted, clock.utcnow(), message=message, by=by)

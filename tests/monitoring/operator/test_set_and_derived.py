@@ -81,7 +81,7 @@ def test_who_may_not_change_monitors_may_not_set_one(client, viewer, line, offic
 
 def test_a_command_sets_a_status_with_a_message(line, office):
     out = StringIO()
-    call_command("set_status", "telephone", "down", "--message", "cut\noff", stdout=out)
+    call_command("set_status", "telephone", "down", "--message", "cut\n\0\udc80 off", stdout=out)
     call_command("set_status", "telephone", "down", stdout=out)
     assert out.getvalue() == "telephone is down now.\ntelephone was down already.\n"
     found = said()
