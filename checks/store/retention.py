@@ -5,6 +5,7 @@ On PostgreSQL results are not deleted: the partition of their day is dropped. Tr
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from checks.store.publishing import count_forgettable, forget_deleted
 from checks.store.rollup import PAUSE
 from checks.store.schema import dirty_period, monitor_state, ping, result, rollup, target, watch
 
-LOOKED_AT = 50  # monitors of which pings are counted in one step; the next ones come half a minute later
+LOOKED_AT = 50  # targets whose pings are counted in one step; the next ones come half a minute later
 BATCH = 250  # rows a statement
 MOST = 1000  # rows a step
 STEP = 0.02  # seconds after which a step begins nothing more
@@ -161,11 +162,10 @@ def _surplus(conn: sa.Connection, now: datetime) -> dict[UUID, int]:
 def _surplus_pings(conn: sa.Connection, now: datetime) -> int:
     """The oldest pings of monitors that have too many; which monitors are looked at changes with the time."""
     c = target.c
-    highest: int | None = conn.execute(sa.select(sa.func.max(c.id)).where(c.source == "pinged")).scalar_one()
-    if highest is None:
-        return 0
-    turn = int(now.timestamp() // 30) * LOOKED_AT % (highest + LOOKED_AT)
-    some = sa.select(c.monitor).where(c.source == "pinged", c.id > turn).order_by(c.id).limit(LOOKED_AT)
+    highest: int = conn.execute(sa.select(sa.func.max(c.id)).where(c.source == "pinged")).scalar_one() or 0
+    turns = max(1, math.ceil(highest / LOOKED_AT))
+    last = int(now.timestamp() // 30) % turns * LOOKED_AT
+    some = sa.select(c.monitor).where(c.source == "pinged", c.id > last, c.id <= last + LOOKED_AT).order_by(c.id)
     return _without_surplus(conn, conn.execute(some).scalars().all())
 
 
