@@ -14,6 +14,8 @@ from checks.process import Watchdog
 
 T = TypeVar("T")
 
+LAST_MOMENT = 0.25  # seconds
+
 
 class Lane:
     """One thread. It dies with the process: a database that never answers must not keep a stopping process alive."""
@@ -52,8 +54,12 @@ class Lane:
         return await answer
 
     def close(self) -> None:
-        """Accept no more calls; those that wait still run as long as the process lives."""
+        """Accept no more calls; those that wait still run as long as the process lives, which is at least a moment.
+
+        In it a call that runs gives its connection back, before the engine of that is disposed of.
+        """
         self._calls.put(None)
+        self._thread.join(LAST_MOMENT)
 
     def _run(self) -> None:
         with suppress(OSError):  # elsewhere than on Linux; `top -H` and our benchmarks show it

@@ -115,29 +115,41 @@ async def run_worker(
     watchdog = process.Watchdog()
     watchdog.start()
     hot, house = Lane("hot", watchdog), Lane("house-keeping", watchdog)
-    if not await _store_is_ready(engine, hot, stop):
-        return
-    name = process.process_name("worker")
-    slots = min(slots, _allowed_slots())
     resources = Resources.open()
-    worker = Worker(
-        engine,
-        name=name,
-        location=location,
-        slots=slots,
-        lease=lease,
-        hot=hot,
-        house=house,
-        resources=resources,
-        secretbox=lru_cache(lambda: open_secretbox(data_dir())),
-        watchdog=watchdog,
-    )
-    logger.info(
-        "working at %s with %d slots",
-        location,
-        slots,
-        extra={"action": "started", "worker": name, "location": location},
-    )
+    try:
+        if not await _store_is_ready(engine, hot, stop):
+            return
+        name = process.process_name("worker")
+        slots = min(slots, _allowed_slots())
+        worker = Worker(
+            engine,
+            name=name,
+            location=location,
+            slots=slots,
+            lease=lease,
+            hot=hot,
+            house=house,
+            resources=resources,
+            secretbox=lru_cache(lambda: open_secretbox(data_dir())),
+            watchdog=watchdog,
+        )
+        logger.info(
+            "working at %s with %d slots",
+            location,
+            slots,
+            extra={"action": "started", "worker": name, "location": location},
+        )
+        await _work(worker, engine, house, stop)
+    finally:
+        resources.close()
+        hot.close()
+        house.close()
+        engine.dispose()
+        watchdog.stop()
+
+
+async def _work(worker: Worker, engine: sa.Engine, house: Lane, stop: asyncio.Event) -> None:
+    """Until it is told to stop. Raises SchemaMismatch where a newer version upgrades the store meanwhile."""
     watching = asyncio.create_task(_watch_schema(engine, house, stop), name="schema")
     try:
         await worker.run(stop)
@@ -145,11 +157,6 @@ async def run_worker(
             watching.result()  # raises
     finally:
         watching.cancel()
-        resources.close()
-        hot.close()
-        house.close()
-        engine.dispose()
-        watchdog.stop()
 
 
 def _stop_on_signals() -> asyncio.Event:

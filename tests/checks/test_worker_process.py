@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from checks import worker_process
-from checks.store.engine import SchemaMismatch
+from checks.store.engine import SchemaMismatch, open_engine
 from checks.store.upgrade import VERSION_TABLE
 from tests import postgres
 
@@ -77,3 +77,19 @@ def test_a_worker_outlasts_a_store_that_can_not_be_looked_at(sqlite_url: str, mo
             await running
 
     asyncio.run(work())
+
+
+def test_a_worker_that_refuses_a_store_leaves_no_connection_to_it(
+    store: sa.Engine, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine(store_url)
+    monkeypatch.setattr(worker_process, "open_engine", lambda _url: engine)
+    with store.begin() as conn:
+        conn.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    before = engine.pool
+
+    with pytest.raises(SchemaMismatch):
+        asyncio.run(worker_process.run_worker(store_url, location="local", slots=10, lease=LEASE, stop=asyncio.Event()))
+
+    assert isinstance(before, sa.pool.QueuePool)
+    assert before.checkedin() + before.checkedout() == 0

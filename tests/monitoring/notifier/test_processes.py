@@ -206,10 +206,14 @@ def test_four_notifiers_send_two_thousand_messages_once_each_and_share_the_work(
     wait_until(lambda: arrived(receiver) >= 2000, within=330, what="every message has arrived")
     wait_until(all_settled, within=30, what="every message is settled")
 
-    # No two of them sent the same message; what one had to send again, unsure whether it had arrived, says so.
-    repeated = sum("an earlier copy was sent" in request.text for request in receiver.requests)
-    assert len(set(receiver.keys())) == len(receiver.requests) - repeated == 2000
-    assert repeated <= 20
+    # No two of them sent the same message. What one had to send again, unsure whether it had arrived, says so; on a busy
+    # machine a few time out before anything of them was sent.
+    sent: set[str] = set()
+    for request in receiver.requests:
+        assert request.key not in sent or "may be a repeat" in request.text
+        sent.add(request.key)
+    assert len(sent) == 2000
+    assert len(receiver.requests) <= 2020
     assert Incident.objects.count() == 500
     shares = [log.count("Sent down:") for log in postgresql_installation.logs]
     assert sum(shares) == 2000
