@@ -61,7 +61,6 @@ _USED_EVERY = timedelta(minutes=1)
 # Which rows: those of codes that are heard, or of monitors. The values come as one array.
 _BY_CODE = """
     FROM ping_code
-    JOIN monitor_state ON monitor_state.monitor = ping_code.monitor AND monitor_state.removed IS NULL
     JOIN target ON target.monitor = ping_code.monitor AND target.source = 'pinged'
     WHERE ping_code.code {among} AND (ping_code.expires_at IS NULL OR ping_code.expires_at > {mark})
 """

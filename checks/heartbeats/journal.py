@@ -30,7 +30,8 @@ from checks.store.writer import Written
 logger = logging.getLogger(__name__)
 
 ANSWER_WITHIN = 25.0  # seconds: a little longer than a writer waits for a SQLite file
-GATHER = 0.0005  # seconds from a COMMIT to the next BEGIN: pings gather, and other writers of a SQLite file get a turn
+TURN = 0.0005  # seconds at least from a COMMIT to the next BEGIN: other writers of a SQLite file get theirs
+GATHER = 0.003  # seconds at most, as long as fewer pings wait than the last commit answered
 MOST_WAITING = 20_000  # pings; more are refused at once
 LARGEST_BATCH = 1000
 CLOSE_WITHIN = 5.0  # seconds
@@ -81,6 +82,8 @@ class Journal:
         self._take_strangers = take_strangers
         self._strangers: list[Stranger] = []  # not counted yet
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._awaited = 0  # so many that wait, and the next commit begins
+        self._gathered = threading.Event()
         self._thread: threading.Thread | None = None
         self._engine: sa.Engine | None = None
         self._conn: sa.Connection | None = None  # the thread's
@@ -105,6 +108,7 @@ class Journal:
         if self._thread is None:
             return
         self._queue.put(None)
+        self._gathered.set()
         self._thread.join(CLOSE_WITHIN)
         self._watchdog.stop()
         self._thread = None
@@ -128,6 +132,8 @@ class Journal:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(ping, loop.create_future(), loop)
         self._queue.put(waiting)
+        if self._queue.qsize() >= self._awaited:
+            self._gathered.set()
         try:
             with Deadline(ANSWER_WITHIN):
                 return await waiting.answer
@@ -143,9 +149,18 @@ class Journal:
             with self._watchdog.busy("pings"):
                 if batch or self._sign_is_due():
                     self._write(engine, signs, batch)
-                    time.sleep(GATHER)
+                    self._gather(len(batch))
         self._let_go()
         engine.dispose()
+
+    def _gather(self, answered: int) -> None:
+        """Wait a moment for those that were answered to ping again: a commit for half of them costs nearly as much."""
+        time.sleep(TURN)
+        self._gathered.clear()
+        self._awaited = answered
+        if self._queue.qsize() < answered:
+            self._gathered.wait(GATHER)
+        self._awaited = MOST_WAITING  # nobody need wake this thread while it writes
 
     def _next_batch(self) -> tuple[list[_Waiting], bool]:
         """What waits, at once or as soon as something does; False: the end was asked for."""

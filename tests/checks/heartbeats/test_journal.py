@@ -17,6 +17,7 @@ from sqlalchemy import event
 from checks import clock, sight
 from checks.heartbeats import journal
 from checks.heartbeats.receiver import PingReceiver
+from checks.heartbeats.runs import Action, Ping
 from checks.sight import WEB, last_sign
 from checks.store.publishing import PublishedMonitor
 from tests import postgres
@@ -40,6 +41,27 @@ def test_requests_that_arrive_during_a_commit_share_the_next_one(
     assert heard(store) == len(answers) == 50
     assert len(commits) < 30
     assert set(commits) == {"pings"}
+
+
+def test_a_commit_waits_a_moment_for_those_that_the_last_one_answered(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "GATHER", 60.0)
+    quiet = journal.Journal(sqlite_url)
+    gathering = quiet._thread = threading.Thread(target=quiet._gather, args=(3,))
+    ping = Ping(address=CODE, action=Action.SUCCESS, received_at=clock.utcnow())
+
+    async def come_one_after_the_other() -> None:
+        gathering.start()
+        stored = []
+        for number in range(1, 4):
+            stored.append(asyncio.create_task(quiet.store(ping)))
+            await asyncio.to_thread(gathering.join, 0.2 if number < 3 else 20)
+            assert gathering.is_alive() is (number < 3)
+        for task in stored:
+            task.cancel()
+
+    asyncio.run(come_one_after_the_other())
 
 
 def test_what_cannot_be_stored_is_503_and_is_stored_when_sent_again(
