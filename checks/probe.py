@@ -146,7 +146,7 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
         failure=failure,
         evidence=seen.evidence,
     )
-    if outcome is Outcome.UP and not context.explain and not context.remember:
+    if outcome is Outcome.UP and not context.explain and not context.remember and not seen.evidence:
         return result
     return _explained(spec, seen, result, remember=outcome is Outcome.UP and not context.explain)
 
@@ -182,14 +182,14 @@ def _late(context: ProbeContext) -> Failure:
 def _explained(spec: ProbedSpec, seen: Observation, result: Result, *, remember: bool) -> Result:
     """The result with all evidence, from which the monitor's own secrets are taken: a target may send them back.
 
-    One that is only to be remembered gets its facts and nothing else.
+    One that is only to be remembered gets its facts and no more evidence than it has.
     """
     evidence = dict(seen.evidence)
     try:
         secrets = secrets_of(spec, seen.secrets)
         facts = without(facts_of(spec.subjects, seen.facts, evidence.get("address")), secrets)
         if remember:
-            return replace(result, facts=facts)
+            return replace(result, evidence=without(evidence, secrets), facts=facts)
         if seen.explain is not None:
             evidence |= seen.explain()
         failure = result.failure

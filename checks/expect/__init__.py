@@ -1,7 +1,8 @@
 """The expectation language: one line says what healthy means, `status in 200-299` or `json $.queue < 100`.
 
 `parse` reads a line for the subjects that a kind offers, `evaluate` holds it against the facts of one probe. Data that
-is not there fails an expectation, whatever it says (`not exists` alone wants it so); it is never zero and never empty.
+is not there fails an expectation, whatever it says (`not exists` alone wants it so); it is never zero and never empty,
+and a list without entries is not there.
 Where a JSONPath selects several values, each of them has to meet the line.
 """
 
@@ -146,7 +147,7 @@ def _evaluate(expectation: Expectation, facts: Mapping[str, Any], document: _Doc
             found = _baseline_mismatch(expectation, expectation.baseline, facts)
         case None:
             value = facts.get(expectation.subject.name)
-            found = _mismatch(expectation, value, missing=value is None)
+            found = _mismatch(expectation, value, missing=value is None or value == [])
     if found is None:
         return None
     message = f"expected {expectation.line}, got {found}"

@@ -7,7 +7,8 @@ the size. So a path goes down from the root by at most one `//`, and a predicate
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checks.expect.jsonpath import BadPath
@@ -25,6 +26,7 @@ _NONE = ("", "", 0)
 _WORDS = re.compile(
     r"""(?P<text>"[^"]*"|'[^']*')|(?P<number>[0-9.]*[0-9])|(?P<name>[^\W\d][\w.-]*)|(?P<sign>[!<>]=|::|//|\.\.|\S)"""
 )
+_TAKEN_FOR_EMPTY = ("sum", "string", "normalize-space", "string-length")
 _COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 _DESCENTS = ("//", "descendant", "descendant-or-self")
 _AXES = ("child", "attribute", "self", *_DESCENTS[1:])
@@ -42,7 +44,15 @@ class NotMarkup(ValueError):
     """The bytes are no XML or HTML, or some beyond what is sensible."""
 
 
-def compile_xpath(path: str) -> etree.XPath:
+@dataclass(frozen=True, slots=True)
+class Query:
+    """An XPath, and what has to be there for it to say anything: `sum(//queue)` of no queue is no zero."""
+
+    path: etree.XPath
+    needed: tuple[etree.XPath, ...]
+
+
+def compile_xpath(path: str) -> Query:
     """The query. Raises BadPath with the index of the mistake."""
     etree = _lxml()
     if len(path) > MAX_PATH:
@@ -51,9 +61,26 @@ def compile_xpath(path: str) -> etree.XPath:
     try:
         query = etree.XPath(path, smart_strings=False, regexp=False)
         query(etree.Element("root"))  # an unknown function or prefix is told only when it is used
+        needed = tuple(etree.XPath(f"boolean({argument})", regexp=False) for argument in _taken_for_empty(path))
     except etree.XPathError as exc:
         raise BadPath(f"not an XPath: {str(exc)[:100].lower()}") from exc
-    return query
+    return Query(query, needed)
+
+
+def _taken_for_empty(path: str) -> Iterator[str]:
+    """The arguments of functions to which nothing is zero or an empty text; not those inside predicates."""
+    begun: list[tuple[str, int]] = []  # the brackets that are open: what stands before each, and where it begins
+    before = ""
+    for match in _WORDS.finditer(path):
+        word = match[0]
+        if word in ("(", "["):
+            begun.append((before if word == "(" else word, match.end()))
+        elif word in (")", "]") and begun:
+            function, start = begun.pop()
+            argument = path[start : match.start()].strip()
+            if function in _TAKEN_FOR_EMPTY and argument and all(outer != "[" for outer, _ in begun):
+                yield argument
+        before = word
 
 
 def _refuse_slow(path: str) -> None:
@@ -86,7 +113,7 @@ class Document:
         self._body = body
         self._read: dict[str, Any] = {}
 
-    def select(self, query: etree.XPath, language: str) -> list[str]:
+    def select(self, query: Query, language: str) -> list[str]:
         """The texts of what a query selects: the first of them where it gives one value. Raises NotMarkup."""
         etree = _lxml()
         if language not in self._read:
@@ -98,7 +125,7 @@ class Document:
         if isinstance(root, NotMarkup):
             raise root
         try:
-            found = query(root)
+            found = query.path(root) if all(needed(root) for needed in query.needed) else []
         except etree.XPathError as exc:
             raise NotMarkup(f"the path can't be followed in it: {str(exc)[:100].lower()}") from exc
         return _texts(found)

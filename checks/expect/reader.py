@@ -199,14 +199,23 @@ class Reader:
         raise self._fail(f"unknown operator {operator!r}{hint}", start)
 
     def _read_operand(self, subject: Subject, operator: str) -> Callable[[Any], bool]:
+        if subject.type == "list":
+            holds = self._read_operand_of_list(subject, operator)
+            return lambda values: bool(values) and holds(values)  # nothing is said of a list without entries
+        return self._read_operand_of_one(subject, operator)
+
+    def _read_operand_of_list(self, subject: Subject, operator: str) -> Callable[[Any], bool]:
+        if operator.removeprefix("not ") in ("contains", "exists"):
+            return self._read_operand_of_one(subject, operator)
+        test = self._read_operand_of_one(replace(subject, type="text"), operator)
+        combine = any if operator == "matches" else all
+        return lambda values: combine(test(value) for value in values)
+
+    def _read_operand_of_one(self, subject: Subject, operator: str) -> Callable[[Any], bool]:
         word = operator.removeprefix("not ")
         negated = operator.startswith("not ")
         if word == "exists":
             return lambda _: not negated
-        if subject.type == "list" and word != "contains":
-            test = self._read_operand(replace(subject, type="text"), operator)
-            combine = any if operator == "matches" else all
-            return lambda values: combine(test(value) for value in values)
         if word == "matches":
             return self._read_pattern(negated=negated)
         if word == "contains":

@@ -35,7 +35,8 @@ MAX_EVENTS = 4000  # of the protocol, in one answer: 1 MiB in frames of 262 byte
 MAX_CONTROLS = 200  # settings, pings, empty pieces of the body: what asks for a reply or does nothing
 _WINDOW = 2 * MAX_BODY  # bytes that the target may send without waiting for us: more than we read
 _FED = 8192  # bytes that h2 is given at a time, for it reads to the end of what it is given
-_SETTINGS = 4  # the type of that frame
+_SETTINGS, _GOAWAY = 4, 7  # types of frames
+_FRAME_HEAD, _GOODBYE, _MAX_FRAME = 9, 8, 16384  # bytes: a head, what is read of a GOAWAY, a frame
 _STREAM = 1  # we ask once
 _OF_HTTP_1 = OURS - {"content-length", "te"}
 
@@ -57,6 +58,7 @@ class Http2Exchange(Exchange):
         self._unsent = b""
         self._begun = b""  # the first bytes of the target's first frame
         self._events = self._controls = self._hints = 0
+        self._goodbyes = Goodbyes()
 
     async def run(self, request: Request) -> None:
         """Send the request and read the answer to its end. Raises ProbeFailure, and OSError where the connection broke."""
@@ -93,7 +95,7 @@ class Http2Exchange(Exchange):
         self._wire_bytes += len(data)
         try:
             self._check_beginning(data)
-            self._feed(self._h2, data, at_ns)
+            self._feed(self._h2, self._goodbyes.taken_out(data), at_ns)
         except DenialOfServiceError:
             self._fail(Reason.TOO_LARGE, f"the headers are over {MAX_HEAD // 1024} KiB")
         except (ProtocolError, ValueError) as exc:
@@ -154,6 +156,8 @@ class Http2Exchange(Exchange):
                 self._heed(event, at_ns)
                 if self.is_sated:
                     return
+        if self._goodbyes.refusal is not None:
+            self._fail(Reason.CLOSED, f"the connection was ended (GOAWAY, {_named(self._goodbyes.refusal)})")
         self._push(h2c)
 
     def _heed(self, event: Any, at_ns: int) -> None:
@@ -172,8 +176,6 @@ class Http2Exchange(Exchange):
                 self.is_sated = True
             case h2.events.StreamReset():
                 self._take_reset(event.error_code)
-            case h2.events.ConnectionTerminated():
-                self._fail(Reason.CLOSED, f"the connection was ended (GOAWAY, {_named(event.error_code)})")
             case h2.events.TrailersReceived():
                 self.trailers = list(event.headers)
             case _:
@@ -221,6 +223,57 @@ class Http2Exchange(Exchange):
 
     def _announced_more(self) -> bool:
         return self.length is not None and self.received_bytes < self.length
+
+
+class Goodbyes:
+    """Takes GOAWAY out of what the target sends: h2 takes nothing that comes behind it, and our answer may well do.
+
+    A server that will take no more requests on a connection says so before it has answered the last (RFC 9113, 6.8).
+    """
+
+    def __init__(self) -> None:
+        self.refusal: int | None = None  # the error of a GOAWAY behind which our answer does not come
+        self._head = b""  # of the frame that has begun
+        self._left = 0  # bytes of its content that are yet to come
+        self._goodbye: bytes | None = None  # as much of its content as has come, if it is one
+
+    def taken_out(self, data: bytes) -> bytes:
+        """The frames that are for h2. Raises ValueError for a GOAWAY that is none."""
+        kept, at = bytearray(), 0
+        while at < len(data):
+            if not self._left:
+                missing = _FRAME_HEAD - len(self._head)
+                self._head += data[at : at + missing]
+                at += missing
+                if len(self._head) == _FRAME_HEAD:
+                    kept += self._begin(self._head)
+                    self._head = b""
+                continue
+            piece = data[at : at + self._left]
+            at, self._left = at + len(piece), self._left - len(piece)
+            if self._goodbye is None:
+                kept += piece
+            else:
+                self._goodbye = (self._goodbye + piece)[:_GOODBYE]
+                if not self._left:
+                    self._read(self._goodbye)
+        return bytes(kept)
+
+    def _begin(self, head: bytes) -> bytes:
+        """Take the head of a frame; what of it is for h2."""
+        self._left = int.from_bytes(head[:3])
+        if head[3] != _GOAWAY:
+            self._goodbye = None
+            return head
+        if not _GOODBYE <= self._left <= _MAX_FRAME:
+            raise ValueError(f"a GOAWAY of {self._left} bytes")
+        self._goodbye = b""
+        return b""
+
+    def _read(self, content: bytes) -> None:
+        last, code = int.from_bytes(content[:4]) & 0x7FFFFFFF, int.from_bytes(content[4:])
+        if code != h2.errors.ErrorCodes.NO_ERROR or last < _STREAM:
+            self.refusal = code
 
 
 def _named(code: int | None) -> str:

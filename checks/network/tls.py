@@ -59,7 +59,7 @@ class Certificate:
         return {
             "subject": self.subject,
             "issuer": self.issuer,
-            "names": list(self.names[:20]),
+            "names": [_printable(name) for name in self.names[:20]],
             "not_before": self.not_before.isoformat(),
             "not_after": self.not_after.isoformat(),
             "fingerprint": self.fingerprint,
@@ -131,7 +131,7 @@ class CertificateJudge:
         except UNREADABLE:
             return Verdict(certificate=None, trouble="the certificate can't be read", at=now)
         if not any(covers(name, host) for name in own.names):
-            shown = ", ".join(own.names[:5]) or "no name at all"
+            shown = ", ".join(_printable(name) for name in own.names[:5]) or "no name at all"
             trouble = f"the certificate is for {shown}, not for {host}"
             return Verdict(certificate=own, trouble=trouble, at=now, chain=sent)
         # An expired certificate is told as such; whether it was trusted is asked for a time at which it was valid.
@@ -147,6 +147,8 @@ class CertificateJudge:
     ) -> list[x509.Certificate]:
         policy = PolicyBuilder().store(self._store(ca)).time(time)
         policy = policy.extension_policies(ca_policy=_OF_AUTHORITIES, ee_policy=_OF_SERVERS)
+        if "_" in host:  # which the verifier takes for no name at all; that it is covered was seen before
+            return policy.build_client_verifier().verify(certificates[0], certificates[1:]).chain
         return policy.build_server_verifier(_subject(host)).verify(certificates[0], certificates[1:])
 
 
@@ -214,12 +216,16 @@ def _describe(certificate: x509.Certificate) -> Certificate:
 
 
 def _shown(name: x509.Name) -> str:
-    return name.rfc4514_string()[:300]
+    return _printable(name.rfc4514_string(), 300)
+
+
+def _printable(text: str, most: int = 100) -> str:
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:most])
 
 
 def _common_name(name: x509.Name) -> str:
     found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[0].value)[:100] if found else _shown(name)
+    return _printable(str(found[0].value)) if found else _shown(name)
 
 
 def _spoken(certificates: list[x509.Certificate], time: datetime, exc: Exception) -> str:

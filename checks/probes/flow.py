@@ -21,7 +21,7 @@ from checks.result import Failure, Observation, Reason
 from checks.spec import Line
 from checks.units import spoken_duration
 from checks.web import ANSWER, Answer, Request, facts, fetch
-from checks.web.captures import NotCaptured, filled, forms, parse_capture, placeholders
+from checks.web.captures import NotCaptured, check_placeholders, filled, forms, parse_capture, placeholders
 from checks.web.options import Body, Form, Headers, JsonBody, Method, check_written, written
 from checks.web.spec import WebSpec
 
@@ -37,6 +37,7 @@ def _is_capture(line: str) -> str:
 
 
 def _is_template(text: str) -> str:
+    check_placeholders(text)
     if not text.startswith("{{"):
         parse_url(filled(text, dict.fromkeys(placeholders(text), "x"), "url"))
     return text

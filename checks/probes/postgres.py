@@ -18,7 +18,7 @@ from checks.network import start_tls
 from checks.probe import Kind, ProbeContext, ProbeFailure
 from checks.protocols.databases import MAX_ROWS, STRANGER, SqlSpec, fill, open_database
 from checks.protocols.scram import Scram, ScramProblem, prepared
-from checks.protocols.wire import MAX_HEARD, Wire, time_left
+from checks.protocols.wire import MAX_HEARD, Wire, printable, time_left
 from checks.result import Observation, Reason
 
 MAX_MESSAGES = 2 * MAX_ROWS  # of one connection that are heard
@@ -90,7 +90,7 @@ class _Conversation:
     def _note(self, content: bytes) -> None:
         name, _, value = content.rstrip(b"\0").partition(b"\0")
         if name == b"server_version":
-            self.seen.evidence["server_version"] = value[:100].decode("utf-8", "replace")
+            self.seen.evidence["server_version"] = printable(value[:100])
 
     def _nonsense(self) -> ProbeFailure:
         return self.wire.failure(Reason.PROTOCOL, "the answer is not of PostgreSQL's protocol")

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from checks import expect
 from checks.address import parse_host_port
+from checks.deadline import Deadline
 from checks.evidence import excerpt
 from checks.expect import Subject
 from checks.network import dial
@@ -20,6 +21,7 @@ from checks.network.securing import spec_tls
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
 from checks.protocols.dialogue import Dialogue
 from checks.protocols.starttls import upgrade
+from checks.protocols.wire import time_left
 from checks.result import Observation
 from checks.spec import Line, Payload
 
@@ -158,6 +160,15 @@ class TcpSpec(ProxiedSpec, SecuredSpec):
             raise ValueError("expect: reply is of use with a dialogue only; what the other side says first is banner")
         return self
 
+    @cached_property
+    def required_of_banner(self) -> tuple[str, ...]:
+        """Those of them that are not only of `degraded`."""
+        return tuple(line for line in self.expect if self._subject_of(line) == "banner")
+
+    def hears(self, lines: tuple[str, ...], banner: bytes) -> bool:
+        """Whether what was heard so far meets these lines."""
+        return expect.first_unmet(lines, self.subjects, {"banner": banner} if banner else {}) is None
+
     def _subject_of(self, line: str) -> str:
         return expect.parse(line, self.subjects).subject.name
 
@@ -191,11 +202,16 @@ async def _hear_banner(spec: TcpSpec, context: ProbeContext, dialogue: Dialogue,
 
     def measure(heard: bytearray) -> int:
         banner = bytes(heard[:MAX_REPLY])
-        unmet = expect.first_unmet(spec.banner_lines, spec.subjects, {"banner": banner})
-        return 0 if unmet and len(banner) < MAX_REPLY else len(banner)
+        return len(banner) if len(banner) == MAX_REPLY or spec.hears(spec.banner_lines, banner) else 0
 
     dialogue.start()
-    banner = await dialogue.listen(measure, QUIET)
+    try:
+        with Deadline(time_left(spec, context)):
+            banner = await dialogue.listen(measure, QUIET)
+    except TimeoutError:
+        # What a `degraded` line alone asks for, or nothing, makes nobody down who does not say it.
+        is_enough = spec.hears(spec.required_of_banner, bytes(dialogue.heard[:MAX_REPLY]))
+        banner = bytes(dialogue.heard[:MAX_REPLY]) if is_enough else await dialogue.listen(measure, QUIET)
     if banner:
         context.seen.facts["banner"] = banner
         replies.append(banner)

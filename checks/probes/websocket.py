@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -13,6 +14,7 @@ from websockets.http11 import Response
 
 from checks import expect
 from checks.address import Url, parse_url
+from checks.deadline import Deadline
 from checks.evidence import excerpt, shown_headers
 from checks.expect import Subject
 from checks.network import dial, spec_tls
@@ -20,6 +22,7 @@ from checks.network.request import TOKEN
 from checks.network.route import ProxiedSpec, SecuredSpec
 from checks.probe import TIMINGS, Kind, ProbeContext
 from checks.protocols.websocket import Visit
+from checks.protocols.wire import time_left
 from checks.result import Failure, Observation, Reason
 from checks.spec import Line, Payload, SecretMark
 from checks.web.options import HeaderName
@@ -110,9 +113,16 @@ class WebsocketSpec(ProxiedSpec, SecuredSpec):
         return parse_websocket_url(self.url)
 
     @cached_property
-    def spoken_of(self) -> frozenset[str]:
-        """The subjects that its expectations speak of."""
-        lines = self.required + self.degraded
+    def needed(self) -> frozenset[str]:
+        """The subjects without which it is down."""
+        return self._subjects_of(self.required)
+
+    @cached_property
+    def wished(self) -> frozenset[str]:
+        """The subjects that only its `degraded` lines speak of."""
+        return self._subjects_of(self.degraded) - self.needed
+
+    def _subjects_of(self, lines: tuple[str, ...]) -> frozenset[str]:
         return frozenset(expect.parse(line, self.subjects).subject.name for line in lines)
 
 
@@ -133,8 +143,8 @@ async def probe(spec: WebsocketSpec, context: ProbeContext) -> Observation:
         seen.facts["status"] = response.status_code
         seen.facts["headers"] = _raw(response.headers)
         if response.status_code == SWITCHED:
-            await _converse(spec, visit, seen)
-        elif "status" not in spec.spoken_of:
+            await _converse(spec, context, visit)
+        elif "status" not in spec.needed | spec.wished:
             seen.failure = Failure(
                 reason=Reason.EXPECTATION,
                 message=f"expected the upgrade to be answered with status 101, got {_status(response)}",
@@ -149,20 +159,28 @@ async def probe(spec: WebsocketSpec, context: ProbeContext) -> Observation:
     return seen
 
 
-async def _converse(spec: WebsocketSpec, visit: Visit, seen: Observation) -> None:
-    """Send, and read what expectations speak of: the reply, the close."""
+async def _converse(spec: WebsocketSpec, context: ProbeContext, visit: Visit) -> None:
+    """Send, and read what expectations speak of. What only `degraded` wishes for is waited for half the time that is left."""
     if visit.protocol.subprotocol is not None:
-        seen.facts["subprotocol"] = visit.protocol.subprotocol
+        context.seen.facts["subprotocol"] = visit.protocol.subprotocol
     if spec.send and visit.is_open:
         visit.say(spec.send, binary=spec.binary)
-    if spec.spoken_of & {"reply", "json"}:
+    await _read(spec, visit, context.seen, spec.needed)
+    if spec.wished & {"reply", "json", "close_code"}:
+        with suppress(TimeoutError), Deadline(time_left(spec, context)):
+            await _read(spec, visit, context.seen, spec.wished)
+
+
+async def _read(spec: WebsocketSpec, visit: Visit, seen: Observation, asked: frozenset[str]) -> None:
+    """The reply and the close, where they are asked for."""
+    if asked & {"reply", "json"}:
         reply = await visit.message(spec.skip)
         if reply is not None:
             seen.facts["reply"] = seen.facts["body"] = reply
-        elif "close_code" not in spec.spoken_of:
+        elif asked is spec.needed and "close_code" not in asked:
             message = f"closed before a reply: {visit.closing()}"
             seen.failure = Failure(reason=Reason.CLOSED, message=message, phase=visit.watch.phase)
-    if "close_code" in spec.spoken_of:
+    if "close_code" in asked:
         await visit.closed()
         seen.facts["close_code"] = visit.close_code
 

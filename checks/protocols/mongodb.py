@@ -36,6 +36,16 @@ _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 Document = dict[str, Any]
 
 
+def command_of(text: str) -> Document:
+    """The command that (extended) JSON writes. Raises ValueError where BSON has no form for it."""
+    try:
+        document: Document = json_util.loads(text)
+        bson.encode(document, codec_options=_CODEC)
+    except Exception as exc:  # whatever its libraries raise: ten kinds of errors of values that are none
+        raise ValueError(f"is no extended JSON: {printable(str(exc))}") from exc
+    return document
+
+
 class MongoSession:
     """A conversation of commands and answers."""
 
@@ -80,11 +90,9 @@ class MongoSession:
     async def ask(self, database: str, text: str, seconds: float) -> Document:
         """The answer to a command written as (extended) JSON, at most so many documents of it. Raises ProbeFailure."""
         try:
-            document: Document = json_util.loads(text)
-        except (ValueError, TypeError, BSONError) as exc:
-            raise self.wire.failure(
-                Reason.REJECTED, f"the command is no extended JSON: {printable(str(exc))}"
-            ) from None
+            document = command_of(text)
+        except ValueError as exc:
+            raise self.wire.failure(Reason.REJECTED, f"the command {exc}") from None
         name = next(iter(document))
         if name == "find":
             document |= {"batchSize": MAX_ROWS + 1, "singleBatch": True}

@@ -20,10 +20,15 @@ from checks.protocols.dialogue import spoken
 from checks.result import Failure, Reason
 
 MAX_OUTPUT = 65536  # bytes of output, and as many of errors
+MAX_HEARD = 1024 * 1024  # bytes of a whole visit
 WINDOW = 32768  # bytes that the server may send unasked
 _HOST = "host"  # who that is decides its key, and asyncssh is told no more
 _KEYS = "-*cert*"  # of hosts: all but certificates, for a fingerprint is that of a key
 _THEIRS = (asyncssh.Error, ValueError)  # the latter for packets, names and keys that asyncssh can't decode
+
+
+class Flooded(asyncssh.ConnectionLost):
+    """More came than is heard of one visit."""
 
 
 class Passage(Connection):
@@ -36,6 +41,8 @@ class Passage(Connection):
     def __init__(self) -> None:
         super().__init__()
         self.last_ns = 0  # when the last byte came
+        self.is_flooded = False  # more came than is heard
+        self._heard = 0  # bytes
         self._ssh: asyncssh.SSHClientConnection | None = None
 
     async def create_connection(
@@ -58,8 +65,15 @@ class Passage(Connection):
     def received(self, data: bytes, at_ns: int) -> None:
         """Bytes for asyncssh."""
         self.last_ns = at_ns
-        if self._ssh is not None:
-            self._ssh.data_received(data)
+        self._heard += len(data)
+        if self._ssh is None or self.is_flooded:
+            return
+        if self._heard > MAX_HEARD:
+            self.is_flooded = True
+            self._ssh.connection_lost(Flooded("too much"))
+            self.abort()
+            return
+        self._ssh.data_received(data)
 
     def ended(self, exc: Exception | None) -> None:
         """Nothing more comes."""
@@ -194,6 +208,7 @@ def _options(
             gss_auth=False,
             x509_trusted_certs=None,
             window=WINDOW,
+            compression_algs=None,  # asyncssh inflates without bound
         )
     except ValueError as exc:  # it can't use the key, or finds no name of the user that this process runs as
         raise _failure(Reason.NO_DRIVER, f"asyncssh can't connect from here: {exc}") from exc
@@ -208,6 +223,8 @@ def _failure_of(exc: asyncssh.Error | ValueError) -> ProbeFailure:
     said = exc.reason if isinstance(exc, asyncssh.Error) else str(exc)
     words = spoken(said.encode("utf-8", "replace"))[:200]
     match exc:
+        case Flooded():
+            return _failure(Reason.TOO_LARGE, f"the server sent more than {MAX_HEARD // 1024} KiB")
         case asyncssh.PermissionDenied():
             return _failure(Reason.AUTHENTICATION, "the server refused the login")
         case asyncssh.ConnectionLost():

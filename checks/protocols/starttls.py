@@ -136,9 +136,10 @@ async def _ldap(dialogue: Dialogue, _name: str) -> None:
 def _ldap_message(heard: bytearray) -> int:
     if len(heard) < 2:
         return 0
-    if heard[0] != 0x30 or heard[1] > 0x82 or heard[1] == 0x80:
+    # Active Directory writes each length in four octets, however short (RFC 4511, 5.1).
+    if heard[0] != 0x30 or heard[1] > 0x84 or heard[1] == 0x80:
         raise nonsense("what is no answer of LDAP")
-    if len(heard) < 4:
+    if len(heard) < 2 + (heard[1] & 0x7F if heard[1] > 0x80 else 0):
         return 0
     length = _element(bytes(heard), 0)[2]
     if length > 4096:

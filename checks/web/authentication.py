@@ -31,7 +31,8 @@ class Digest:
     """Digest authentication (RFC 7616). A challenge is answered again and again until the target wants another."""
 
     def __init__(self, username: str, password: str) -> None:
-        self._flow = httpx.DigestAuth(username, password)
+        self._user = username, password
+        self._flow = httpx.DigestAuth(*self._user)
 
     async def prove(self, _context: ProbeContext, request: Request) -> Request:
         """The request with the answer to the last challenge, where there was one."""
@@ -54,6 +55,7 @@ class Digest:
             return False
         # httpx knows no protection of bodies (qop=auth-int), which a target hardly ever wants alone.
         except (httpx.ProtocolError, NotImplementedError, KeyError, ValueError) as exc:
+            self._flow = httpx.DigestAuth(*self._user)  # it keeps the challenge, and would try to answer it for ever
             message = "the target's challenge for digest authentication can't be answered"
             raise ProbeFailure(Failure(reason=Reason.AUTHENTICATION, message=message, phase="first_byte")) from exc
         return True

@@ -127,6 +127,13 @@ def placeholders(text: str) -> Iterator[str]:
     return (match[1] for match in _PLACEHOLDER.finditer(text))
 
 
+def check_placeholders(text: str) -> None:
+    """Raise ValueError for double braces that are no placeholder: they would be asked for as they stand."""
+    rest = _PLACEHOLDER.sub("", text)
+    if "{{" in rest or "}}" in rest:
+        raise ValueError("has double braces that are no placeholder; write {{name}}: letters, digits and _")
+
+
 def filled(text: str, captured: Mapping[str, str], place: Place) -> str:
     """The text with every placeholder replaced, written as its place wants it."""
     return _PLACEHOLDER.sub(lambda match: _PUT[place](captured[match[1]]), text)

@@ -68,3 +68,19 @@ def test_what_can_not_be_said_is_refused(line, message):
     with pytest.raises(ExpectationError) as caught:
         parse(line, SUBJECTS)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'answers == "x"',
+        'answers in "x", "y"',
+        'answers not in "x"',
+        "answers exists",
+        'answers not contains "x"',
+        'answers not matches "x"',
+    ],
+)
+def test_a_list_without_entries_is_not_there(line):
+    assert first_unmet((line,), SUBJECTS, {"answers": []}).found == "nothing"
+    assert first_unmet(("answers not exists",), SUBJECTS, {"answers": []}) is None

@@ -151,3 +151,25 @@ def test_no_document_takes_long_or_raises(name, language):
         with contextlib.suppress(NotMarkup):
             assert all(isinstance(text, str) for text in document.select(query, language))
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("sum(//size)", ["7"]),
+        ("sum(//absent)", []),
+        ("sum(/queue/size) + count(//absent)", ["7"]),
+        ("count(/queue/size) + sum(//absent)", []),
+        ("string(//absent)", []),
+        ("normalize-space(//absent)", []),
+        ("normalize-space(string(//absent))", []),
+        ("string-length(//absent)", []),
+        ("string-length(//empty)", ["0"]),
+        ("string(//empty)", [""]),
+        ("count(//absent)", ["0"]),
+        ("not(//absent)", ["true"]),
+        ("//size[string-length(@unit) = 0]", ["3", "4"]),
+    ],
+)
+def test_nothing_is_neither_zero_nor_an_empty_text(path, found):
+    assert select(b"<queue><size>3</size><size>4</size><empty/></queue>", path) == found

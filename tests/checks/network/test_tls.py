@@ -210,3 +210,33 @@ def test_a_certificate_that_is_odd_is_no_exception(spoil):
     for chain in ((odd,), (der(own), odd)):
         verdict = CertificateJudge().judge(chain, "a.example", pem(own), NOW)
         assert (verdict.certificate, verdict.problem(NOW)) == (None, "the certificate can't be read")
+
+
+@pytest.mark.parametrize(
+    ("host", "usage", "told"),
+    [
+        ("my_host.example", ExtendedKeyUsageOID.SERVER_AUTH, None),
+        ("my_host.example", ExtendedKeyUsageOID.CLIENT_AUTH, "not made for servers"),
+        ("a_b.wild.example", ExtendedKeyUsageOID.SERVER_AUTH, None),
+        ("other_host.example", ExtendedKeyUsageOID.SERVER_AUTH, "not for other_host.example"),
+    ],
+)
+def test_a_host_with_an_underscore_is_judged_like_another(host, usage, told):
+    root, key = made(AUTHORITY, name="Root")
+    names = x509.SubjectAlternativeName([x509.DNSName("my_host.example"), x509.DNSName("*.wild.example")])
+    leaf, _ = made(names, x509.ExtendedKeyUsage([usage]), ca=(root, key))
+    found = problem((der(leaf),), host, ca=pem(root))
+    assert (found is None) if told is None else (told in found)
+    stranger, stranger_key = made(AUTHORITY, name="Root")
+    foreign, _ = made(names, ca=(stranger, stranger_key))
+    assert problem((der(foreign),), host, ca=pem(root)) is not None
+
+
+def test_names_of_a_certificate_are_shown_printable_and_short():
+    root, key = made(AUTHORITY, name="Root")
+    names = [x509.DNSName("x\x1b[31m"), *(x509.DNSName("y" * 10_000) for _ in range(30))]
+    leaf, _ = made(x509.SubjectAlternativeName(names), ca=(root, key))
+    verdict = CertificateJudge().judge((der(leaf),), "a.example", pem(root), NOW)
+    assert verdict.trouble.startswith("the certificate is for x\N{REPLACEMENT CHARACTER}[31m, yyy")
+    assert len(verdict.trouble) < 600
+    assert max(len(name) for name in verdict.certificate.as_dict()["names"]) == 100

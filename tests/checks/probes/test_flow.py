@@ -296,6 +296,9 @@ STEP = {"name": "a", "url": "http://a.example/"}
             "step 2, headers: nothing is captured as 'tokn'; did you mean token?",
         ),
         ([{**STEP, "capture": {"id": "json $.a"}, "url": "http://a.example/{{id}}"}], "nothing is captured as 'id'"),
+        ([{**STEP, "url": "{{foo"}], "double braces that are no placeholder; write {{name}}"),
+        ([{**STEP, "url": "{{bad-name}}/x"}], "double braces that are no placeholder"),
+        ([{**STEP, "url": "http://a.example/{{1}}"}], "double braces that are no placeholder"),
         ([{**STEP, "url": "ftp://a.example"}], "begins with ftp://"),
         ([{**STEP, "body": "x"}], "body: GET sends none"),
         ([{**STEP, "method": "POST", "body": "x", "form": {"a": "b"}}], "body and form are ways to write the body"),
@@ -311,3 +314,10 @@ STEP = {"name": "a", "url": "http://a.example/"}
 def test_a_wrong_step_is_named(steps, message):
     with pytest.raises(ValidationError, match=re.escape(message)):
         make_spec(kind="flow", steps=steps)
+
+
+def test_the_evidence_of_a_good_result_has_no_secret_either(target):
+    """It is written with the change that tells that the monitor is up again."""
+    result = gone_through({"url": target.url("/echo?api_key=c0nfigs3cret")})
+    assert result.outcome is Outcome.UP
+    assert "c0nfigs3cret" not in repr(result.evidence)

@@ -89,6 +89,10 @@ HOSTILE = [
     ("a reset stream", says(frame.RstStreamFrame(1, error_code=7).serialize()), Reason.RESET, "the stream was reset (REFUSED_STREAM)"),
     ("a reset in the body", says(HELLO + data(b"abc") + frame.RstStreamFrame(1, error_code=99).serialize()), Reason.RESET, "reset (error 99)"),
     ("going away", says(frame.GoAwayFrame(0, error_code=11).serialize()), Reason.CLOSED, "GOAWAY, ENHANCE_YOUR_CALM"),
+    ("going away before us", says(frame.GoAwayFrame(0, last_stream_id=0).serialize()), Reason.CLOSED, "GOAWAY, NO_ERROR"),
+    ("a short goodbye", says(b"\x00\x00\x04\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01"), Reason.PROTOCOL, "a GOAWAY of 4 bytes"),
+    ("a huge goodbye", says(b"\xff\xff\xff\x07\x00\x00\x00\x00\x00"), Reason.PROTOCOL, "a GOAWAY of 16777215 bytes"),
+    ("closed after a goodbye", says(frame.GoAwayFrame(0, last_stream_id=1).serialize(), close=True), Reason.CLOSED, "closed"),
     ("closed", says(close=True), Reason.CLOSED, "closed"),
     ("closed in the body", says(HELLO + data(b"abc"), close=True), Reason.CLOSED, "the body ended early (after 3 bytes)"),
     ("a short body", says(headers(("content-length", "9")) + data(b"abc", end=True)), Reason.PROTOCOL, "HTTP/2"),
@@ -210,3 +214,21 @@ def test_what_is_sent_is_a_sound_request():
     assert (seen[b"x-own"], seen[b"authorization"], seen[b"content-length"]) == (b"1", b"Bearer t0ken", b"65536")
     assert seen["body"] == b"b" * 65_536
     assert not {b"host", b"connection"} & set(seen)
+
+
+GOODBYE = frame.GoAwayFrame(0, last_stream_id=1, additional_data=b"max_age").serialize()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (GOODBYE + HELLO + data(b"hello", end=True),),
+        (HELLO + data(b"hel") + GOODBYE, data(b"lo", end=True)),
+        tuple(bytes([byte]) for byte in GOODBYE + HELLO + data(b"hello", end=True)),
+        (GOODBYE * 2, HELLO, GOODBYE, data(b"hello", end=True)),
+    ],
+    ids=["before the answer", "in the body", "byte by byte", "several times"],
+)
+def test_who_takes_no_more_requests_may_still_answer_this_one(pieces):
+    result = asked(says(*pieces), expect=['body == "hello"'])
+    assert (result.outcome, result.failure) == (Outcome.UP, None)

@@ -331,3 +331,26 @@ def _answer(body):
         cut=False,
         certificate=None,
     )
+
+
+@pytest.mark.parametrize("challenge", ["algorithm=FOO-256", 'qop="auth-int"'])
+def test_a_challenge_that_can_not_be_answered_is_forgotten(challenge):
+    mended = digesting()
+    strange = [answer(b"who?", "401 Unauthorized", (f'WWW-Authenticate: Digest realm="shop", nonce="n", {challenge}',))]
+
+    def behave(visit):
+        if not strange:
+            return mended(visit)
+        visit.read_request()
+        return visit.send(strange.pop())
+
+    resources = Resources.open()
+
+    async def twice(target):
+        spec = make_spec(url=target.url(), **DIGEST)
+        return await probed(spec, resources), await probed(spec, resources)
+
+    with Target(behave) as target:
+        first, second = on_loop(twice(target), resources)
+    assert (first.outcome, first.failure.reason) == (Outcome.DOWN, Reason.AUTHENTICATION)
+    assert (second.outcome, second.failure) == (Outcome.UP, None)

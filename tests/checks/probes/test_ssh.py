@@ -126,21 +126,40 @@ class Nonsense(asyncssh.SSHServerSession):
         return True
 
 
+class Flood(asyncssh.SSHServerSession):
+    """Answers a command with more and more that means nothing."""
+
+    def connection_made(self, chan):
+        self._connection = chan.get_connection()
+
+    def exec_requested(self, command):
+        self._pour(200)
+        return True
+
+    def _pour(self, times):
+        if times:
+            self._connection.send_packet(2, (20_000).to_bytes(4) + bytes(20_000))  # SSH_MSG_IGNORE
+            asyncio.get_running_loop().call_later(0.001, self._pour, times - 1)
+
+
+SESSIONS = {"mallory": Nonsense, "trudy": Flood}
+
+
 class Door(asyncssh.SSHServer):
-    """Lets eve and mallory in by their password; runs nothing for her, and talks nonsense to him."""
+    """Lets eve, mallory and trudy in by their password; runs nothing for her, talks nonsense to him, and floods the third."""
 
     def begin_auth(self, username):
         self._username = username
         return True
 
     def session_requested(self):
-        return Nonsense() if self._username == "mallory" else False
+        return SESSIONS[self._username]() if self._username in SESSIONS else False
 
     def password_auth_supported(self):
         return True
 
     def validate_password(self, username, password):
-        return username in ("eve", "mallory") and password == PASSWORD
+        return username in ("eve", *SESSIONS) and password == PASSWORD
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +282,39 @@ def test_a_wrong_option_is_refused_in_words(options, words):
     with pytest.raises(ValidationError) as caught:
         make_spec(**{"kind": "ssh", "address": "shell.example.org:22", **options})
     assert words in str(caught.value)
+
+
+def test_nothing_is_inflated_and_a_flood_is_cut(door):
+    """Asyncssh inflates without bound what a server compresses, and reads on as long as it is sent something."""
+    address, host_key = door
+    began = threading.active_count()
+    result = probe_ssh(address, host_key=host_key, username="trudy", password=PASSWORD, command="true", timeout="20s")
+    assert (result.outcome, result.failure.reason) == (Outcome.DOWN, Reason.TOO_LARGE)
+    assert result.failure.message == "the server sent more than 1024 KiB"
+    assert threading.active_count() <= began
+
+
+def test_a_server_that_only_compresses_is_down_as_such():
+    said = queue.Queue()
+
+    async def serve():
+        listening = asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_factory=Door,
+            server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+            config=None,
+            compression_algs=["zlib@openssh.com"],
+        )
+        async with listening as server:
+            said.put((f"127.0.0.1:{server.get_port()}", asyncio.get_running_loop(), (end := asyncio.Event())))
+            await end.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
+    thread.start()
+    address, loop, end = said.get(timeout=10)
+    result = probe_ssh(address, host_key=ANOTHER_KEY, username="eve", password=PASSWORD)
+    loop.call_soon_threadsafe(end.set)
+    thread.join(10)
+    assert result.outcome is Outcome.DOWN
+    assert result.failure.reason in (Reason.PROTOCOL, Reason.CLOSED)  # whichever side is the first to say so

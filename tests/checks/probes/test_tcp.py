@@ -150,3 +150,23 @@ def test_a_wrong_option_is_refused_in_words(options, words):
     with pytest.raises(ValidationError) as caught:
         make_spec(kind="tcp", **options)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "outcome"),
+    [
+        (b"HELLO v1", {"expect": ['banner contains "HELLO"'], "degraded": ['banner contains "v2"']}, Outcome.DEGRADED),
+        (
+            b"HELLO v1\r\n",
+            {"expect": ['banner contains "HELLO"'], "degraded": ['banner contains "v2"']},
+            Outcome.DEGRADED,
+        ),
+        (b"", {"degraded": ["banner exists"]}, Outcome.DEGRADED),
+        (b"", {"expect": ["banner not exists"]}, Outcome.UP),
+        (b"HELLO v2", {"degraded": ['banner contains "v2"']}, Outcome.UP),
+        (b"HELLO", {"expect": ['banner contains "BYE"'], "degraded": ["banner exists"]}, Outcome.DOWN),
+    ],
+)
+def test_who_does_not_say_what_only_degraded_asks_for_is_not_down(said, options, outcome):
+    with Target(greets(said)) as target:
+        assert probe_tcp(target.address, timeout="1s", **options).outcome is outcome

@@ -289,3 +289,19 @@ def test_an_address_is_read_with_its_port_and_its_query():
     assert (target.host, target.port, target.target) == ("xn--4ca.example", 443, "/a?b=c")
     target = make_spec(kind="websocket", url="ws://[::1]:8080").target
     assert (target.host, target.port, target.target) == ("::1", 8080, "/")
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "outcome"),
+    [
+        ("/echo", {"degraded": ["close_code == 1000"]}, Outcome.DEGRADED),
+        ("/echo", {"degraded": ["reply exists"]}, Outcome.DEGRADED),
+        ("/policy", {"degraded": ["reply exists"]}, Outcome.DEGRADED),
+        ("/policy", {"expect": ["reply exists"]}, Outcome.DOWN),
+        ("/policy", {"degraded": ["close_code == 1008"]}, Outcome.UP),
+        ("/echo", {"send": "x", "expect": ['reply == "x"'], "degraded": ["close_code == 1000"]}, Outcome.DEGRADED),
+        ("/echo", {"send": "x", "degraded": ['reply == "x"']}, Outcome.UP),
+    ],
+)
+def test_what_only_degraded_asks_for_makes_nobody_down(server, path, options, outcome):
+    assert opened(f"{server}{path}", timeout="1s", **options).outcome is outcome

@@ -12,6 +12,9 @@ from tests.servers import Target, authority_pem, trusted
 
 FEATURES = b"<stream:stream xmlns:stream='x'><stream:features><starttls xmlns='y'/></stream:features>"
 LDAP_YES = bytes.fromhex("300c02010178070a010004000400")
+# Active Directory writes the length of what it says in four octets.
+ACTIVE_DIRECTORY_YES = bytes.fromhex("3084000000100201017884000000070a010004000400")
+ACTIVE_DIRECTORY_NO = bytes.fromhex("3084000000100201017884000000070a013404000400")
 MYSQL = (
     bytes.fromhex("0a")
     + b"8.0.36\0"
@@ -75,6 +78,12 @@ def test_a_willing_server_is_asked_and_shakes_hands(protocol, bytewise):
     assert result.latency_ns == result.phases.total()
 
 
+@pytest.mark.parametrize("bytewise", [False, True])
+def test_active_directory_is_asked_and_shakes_hands(bytewise):
+    result, _ = shake("ldap", (b"", ACTIVE_DIRECTORY_YES), trusted(), bytewise=bytewise)
+    assert (result.outcome, result.failure) == (Outcome.UP, None)
+
+
 @pytest.mark.parametrize("protocol", WILLING)
 def test_what_comes_in_clear_after_the_agreement_is_refused(protocol):
     *before, last = WILLING[protocol]
@@ -119,6 +128,8 @@ def test_a_server_that_closes_is_down_at_every_turn(protocol):
         ("ldap", (b"", b"HTTP/1.1 400 Bad Request\r\n"), Reason.PROTOCOL, "what is no answer of LDAP"),
         ("ldap", (b"", bytes.fromhex("30847fffffff")), Reason.PROTOCOL, "what is no answer of LDAP"),
         ("ldap", (b"", bytes.fromhex("3082ffff00")), Reason.PROTOCOL, "what is no answer of LDAP"),
+        ("ldap", (b"", bytes.fromhex("308500000000ff")), Reason.PROTOCOL, "what is no answer of LDAP"),
+        ("ldap", (b"", ACTIVE_DIRECTORY_NO), Reason.REJECTED, "refused TLS: result code 52"),
         ("ldap", (b"", bytes.fromhex("3003020101")), Reason.PROTOCOL, "what is no answer of LDAP"),
         ("ldap", (b"", bytes.fromhex("30050201017800")), Reason.PROTOCOL, "what is no answer of LDAP"),
         ("ldap", (b"", bytes.fromhex("3000ffff")), Reason.PROTOCOL, "what is no answer of LDAP"),
