@@ -248,12 +248,16 @@ def from_os_error(exc: OSError, phase: str) -> Failure:
     return Failure(reason=reason, message=message, phase=phase)
 
 
+# With these the target was never asked: that makes an inverted monitor, which is up when its probe fails, no better.
+_NOT_ASKED = (Reason.DENIED, Reason.PROXY)
+
+
 def judge(
     spec: ProbedSpec, seen: Observation, phases: Phases, latency_ns: int | None
 ) -> tuple[Outcome, Failure | None]:
     """The verdict and its cause: our fault, the target's failure, a missed expectation, a missed `degraded` line."""
     failure = seen.failure
-    if failure is not None and failure.reason in OURS:
+    if failure is not None and (failure.reason in OURS or (spec.invert and failure.reason in _NOT_ASKED)):
         return Outcome.UNKNOWN, failure
     facts = seen.facts
     if spec.speaks_of_time:

@@ -38,6 +38,7 @@ class Exchange(Connection):
     _end_unread: tuple[Exception | None] | None = None  # the end of the connection, which came after what is unread
     _wire_bytes = 0
     _head_done = False
+    _fields = 0  # headers and trailers
     _informational = 0
     _chunked = False
     _trouble: Exception | None = None
@@ -178,10 +179,13 @@ class Exchange(Connection):
         """One header line."""
         if self.is_sated:
             return
-        self.headers.append((name, value))
-        if len(self.headers) > MAX_HEADERS:
+        self._fields += 1
+        if self._fields > MAX_HEADERS:
             self._fail(Reason.TOO_LARGE, f"the answer has more than {MAX_HEADERS} headers")
             return
+        if self._head_done:  # a trailer is no header (RFC 9110, 6.5.1)
+            return
+        self.headers.append((name, value))
         lower = name.lower()
         self._first.setdefault(lower, value)
         if lower == b"content-length" and value.isdigit():
@@ -202,6 +206,7 @@ class Exchange(Connection):
                 )
             self.headers.clear()
             self._first.clear()
+            self._fields = 0
             self.length, self._chunked = None, False
             return
         if self.status < 100:  # up to 999 there are servers that mean it: the expectation judges

@@ -38,6 +38,7 @@ MAX_RECORDS = 500  # in an answer; more are not read
 PAYLOAD = 1232  # bytes of a datagram that we ask for, which no network has to break up (the DNS flag day of 2020)
 AGAIN_AFTER = 1.0  # seconds without an answer, after which a datagram is sent again; then 2, then 4
 _TYPE = "application/dns-message"
+_KNOWS_NO_EDNS = (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS)  # RFC 6891, 7: it is asked without
 _HEADER, _RESPONSE, _TRUNCATED = 12, 0x80, 0x02  # bytes of a message's head; two of its flags, in its third byte
 
 
@@ -49,11 +50,16 @@ class Question:
     type: dns.rdatatype.RdataType
     recursive: bool = True
 
-    def message(self) -> dns.message.Message:
+    def message(self, *, extended: bool = True) -> dns.message.Message:
         """The question as it is sent; AD asks to be told whether the answer was validated (RFC 6840, 5.7)."""
         flags = dns.flags.AD | (dns.flags.RD if self.recursive else 0)
         return dns.message.make_query(
-            self.name, self.type, use_edns=0, payload=PAYLOAD, flags=flags, id=secrets.randbelow(65536)
+            self.name,
+            self.type,
+            use_edns=0 if extended else -1,
+            payload=PAYLOAD if extended else 0,
+            flags=flags,
+            id=secrets.randbelow(65536),
         )
 
 
@@ -72,6 +78,8 @@ class Reply:
 
     def records(self) -> tuple[list[Rdata], int]:
         """The records that were asked for, and for how many seconds they may be kept. Raises DNSException."""
+        if not self.message.question:  # as many servers say no
+            return [], 0
         chain, answer = self.answers(), self.message.answer
         if chain.answer is not None:
             return list(chain.answer), chain.minimum_ttl
@@ -98,7 +106,16 @@ async def ask_at(
 ) -> Reply:
     """The answer of a name server whose addresses are known."""
     context.seen.waiting_for = f"the resolver {spoken(server)}"
-    query = question.message()
+    reply = await _asked(context, server, addresses, question.message(), tls)
+    if reply.message.rcode() in _KNOWS_NO_EDNS:
+        reply = await _asked(context, server, addresses, question.message(extended=False), tls)
+    context.seen.waiting_for = ""
+    return reply
+
+
+async def _asked(
+    context: ProbeContext, server: NameServer, addresses: Addresses, query: dns.message.Message, tls: Tls | None
+) -> Reply:
     transport: str = server.scheme
     match server.scheme:
         case "udp":
@@ -117,9 +134,7 @@ async def ask_at(
         case "https":
             query.id = 0  # so that caches on the way can keep the answer (RFC 8484, 4.1)
             wire = await _over_https(context, server, addresses, query.to_wire(), tls or Tls())
-    message = _read(wire, query)
-    context.seen.waiting_for = ""
-    return Reply(message=message, transport=transport, size=len(wire))
+    return Reply(message=_read(wire, query), transport=transport, size=len(wire))
 
 
 def _answers_to(query: bytes) -> Callable[[bytes], bool]:

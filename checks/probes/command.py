@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
 import stat
 import subprocess
@@ -248,6 +247,9 @@ def spoken_status(status: int) -> str:
         return f"{128 - status}: ended by signal {-status}"
 
 
+_IN_SILENCE: Mapping[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL) | {"check": False}
+
+
 @contextmanager
 def _own_directory(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
     """An empty directory, gone afterwards with all that is in it."""
@@ -261,8 +263,9 @@ def _own_directory(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
         try:
             os.rmdir(directory)  # noqa: PTH106 - the ordinary case, and the cheapest
         except OSError:
-            # It may be full of files; no probe waits for them to be gone.
-            loop.run_in_executor(None, lambda: shutil.rmtree(directory, ignore_errors=True))
+            # It may be full of files; no probe waits for them to be gone. Python would hold a descriptor for each level
+            # of a deep tree, and leave the rest at a thousand.
+            loop.run_in_executor(None, partial(subprocess.run, ["rm", "-rf", "--", directory], **_IN_SILENCE))
 
 
 def _started(spec: CommandSpec, path: str, directory: str) -> tuple[subprocess.Popen[bytes], IO[bytes]]:

@@ -34,6 +34,7 @@ _WRONG_LOGIN = (1044, 1045, 1698, 2059, 3118, 4151)  # no right to the database,
 _OF_THE_LIBRARY, _OF_NEW_SERVERS = 2000, 3000  # numbers of errors between these are the library's own
 _NONSENSE = (
     *(ValueError, LookupError, ArithmeticError, AssertionError, AttributeError, TypeError, struct.error),
+    NameError,  # of a greeting that ends in the middle, aiomysql uses what it never read
     UnsupportedAlgorithm,  # of the public key that a password would be told by
 )
 

@@ -264,5 +264,7 @@ def _content_type(exchange: Exchange) -> str:
 
 
 def _encoding(exchange: Exchange) -> str:
-    encoding = exchange.header(b"content-encoding")
-    return "" if encoding is None else encoding.decode("latin-1")
+    if exchange.header(b"content-encoding") is None:
+        return ""
+    # Several fields of one name are one list (RFC 9110, 5.3): who passes an answer on may encode it once more.
+    return ", ".join(value.decode("latin-1") for name, value in exchange.headers if name.lower() == b"content-encoding")

@@ -277,7 +277,8 @@ One line says what healthy means: a subject, an operator, and mostly something t
 between up and down, `degraded` between up and degraded; every line has to hold. A failure says what was expected and
 what was found: `expected json $.queue < 100, got 143`.
 
-* **What is not there fails**, whatever the line says: it is never zero and never empty. Only `not exists` wants it so.
+* **What is not there fails**, whatever the line says: it is never zero and never empty. Only `not exists` wants it so. A list without
+  entries is not there, and neither is `sum()` or `string()` of an XPath that finds nothing.
 * **Strings** stand in double quotes; `\\"`, `\\\\`, `\\n`, `\\r` and `\\t` are escapes. In YAML, put the whole line into
   single quotes: `- 'body contains "ok"'`.
 * **Regular expressions** are RE2: linear in time, without look-around and back references; at most

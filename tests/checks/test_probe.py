@@ -95,6 +95,13 @@ def test_our_own_fault_is_unknown_for_an_inverted_monitor_too():
     assert run_with(raises(OSError(errno.EMFILE, "")), spec).outcome is Outcome.UNKNOWN
 
 
+@pytest.mark.parametrize("reason", [Reason.DENIED, Reason.PROXY])
+def test_an_inverted_monitor_is_not_up_because_its_target_was_never_asked(reason):
+    failure = Failure(reason=reason, message="it was never asked", phase="connect")
+    assert run_with(raises(ProbeFailure(failure)), make_spec(invert=True)).outcome is Outcome.UNKNOWN
+    assert run_with(raises(ProbeFailure(failure))).outcome is Outcome.DOWN
+
+
 def test_a_failure_that_has_a_name_is_told_as_it_is():
     failure = Failure(reason=Reason.TLS, message="the handshake failed", phase="tls")
     assert run_with(raises(ProbeFailure(failure))).failure == failure

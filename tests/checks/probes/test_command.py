@@ -123,6 +123,12 @@ def test_the_directory_is_gone_with_all_that_it_wrote_there(programs, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["programs"]
 
 
+def test_a_directory_is_gone_however_deep(programs, tmp_path):
+    deep = "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')"
+    assert run(programs(deep, interpreter=sys.executable)).outcome is Outcome.UP
+    wait_until(lambda: [path.name for path in tmp_path.iterdir()] == ["programs"], what="the directory is gone")
+
+
 def test_a_signal_is_named(programs):
     result = run(programs("kill -SEGV $$"))
     assert result.failure.message == "expected exit_status == 0, got 139"

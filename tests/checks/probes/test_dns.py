@@ -211,3 +211,33 @@ def test_what_is_wrong_is_said(options, message):
     with pytest.raises(ValidationError) as caught:
         make_spec(**{"kind": "dns", "query": "shop.example", **options})
     assert message in str(caught.value)
+
+
+def refuses(query, _):
+    """As many servers do: without the question."""
+    reply = dns.message.make_response(query)
+    reply.set_rcode(5)
+    reply.question.clear()
+    return [reply.to_wire()]
+
+
+def test_a_refusal_without_the_question_is_one():
+    with Namer(refuses) as namer:
+        assert asked(namer.address, expect=['rcode == "REFUSED"', "count == 0"]).outcome is Outcome.UP
+        assert asked(namer.address).failure.message == 'expected rcode == "NOERROR", got "REFUSED"'
+
+
+@pytest.mark.parametrize("code", [1, 4, 16])
+def test_a_server_that_knows_no_edns_is_asked_without(code):
+    known = knows("shop.example. 60 IN A 127.0.0.1")
+
+    def behave(query, *more):
+        if query.edns < 0:
+            return known(query, *more)
+        reply = dns.message.make_response(query)
+        reply.set_rcode(code)
+        return [reply.to_wire()]
+
+    with Namer(behave) as namer:
+        result = asked(namer.address, expect=['answers == "127.0.0.1"'])
+    assert (result.outcome, result.failure) == (Outcome.UP, None)

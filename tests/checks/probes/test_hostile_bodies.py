@@ -199,3 +199,12 @@ def test_an_answer_that_is_a_redirect_has_no_body_that_counts():
         result = probe_once(url=target.url())
     assert result.failure.reason is Reason.REDIRECT
     assert target.connections == 1
+
+
+def test_a_body_that_was_encoded_twice_and_has_a_trailer_is_read():
+    twice = gzip.compress(gzip.compress(b"hello"))
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    whole = head + b"%x\r\n" % len(twice) + twice + b"\r\n0\r\nContent-Encoding: br\r\nX-Late: 1\r\n\r\n"
+    with Target(sends(whole)) as target:
+        result = probe_once(url=target.url(), expect=['body == "hello"', "header X-Late not exists"])
+    assert (result.outcome, result.failure) == (Outcome.UP, None)

@@ -125,6 +125,18 @@ def test_a_stranger_is_answered_and_no_host_is_blocked_for_it():
     assert mariadb.server().client(errors).split() == ["n", "0"]
 
 
+@pytest.mark.parametrize("length", range(1, 40))
+def test_a_greeting_that_ends_in_the_middle_is_down_as_such(length):
+    def behave(visit):
+        visit.send(mariadb.packet(0, mariadb.greeting()[4 : 4 + length]))
+        visit.wait_for_end()
+
+    with Target(behave) as target:
+        result = probe_once(kind="mysql", address=target.address, timeout="2s")
+    assert result.outcome is Outcome.DOWN
+    assert result.failure.reason is not Reason.BUG
+
+
 def new_login(*, known):
     """A server of MySQL 8: `caching_sha2_password`, which knows the password or has to be told it, by its public key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
