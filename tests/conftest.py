@@ -27,7 +27,7 @@ import sqlalchemy as sa  # noqa: E402
 from checks import clock  # noqa: E402
 from checks.store.engine import open_engine  # noqa: E402
 from checks.store.upgrade import upgrade  # noqa: E402
-from tests import postgres  # noqa: E402
+from tests import postgres, sharing  # noqa: E402
 
 DIALECTS = ("sqlite", "postgresql")
 
@@ -79,6 +79,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         noted = vars(item).get("_nodeid")
         if noted is not None:
             item._id = type(item._id).parse(noted)  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End what a group shared after its last test; only xdist keeps the tests of a group together."""
+    if hasattr(item.config, "workerinput"):
+        sharing.end_of(sharing.groups_of(item) - sharing.groups_of(nextitem))
+
+
+def pytest_sessionfinish() -> None:
+    """End what is shared still."""
+    sharing.end_of_all()
 
 
 @pytest.fixture(autouse=True)

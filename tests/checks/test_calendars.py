@@ -109,25 +109,25 @@ def test_a_year_is_as_the_clock_on_the_wall_says(zone: str) -> None:
     for expression in SCHEDULES:
         # The frequent ones around the changes only: elsewhere each hour is like the other.
         if expression in ("*/15 * * * *", "0 * * * *"):
-            around_changes(zone, expression)
+            around_changes(zone, expression, 2026, 2026)
         else:
             compare(zone, expression, 2026, 2026)
 
 
-def around_changes(zone: str, expression: str) -> None:
+def around_changes(zone: str, expression: str, first: int, last: int) -> None:
     before = timedelta(0)
-    changes = [datetime(2026, 6, 15, tzinfo=UTC)]
-    for at, wall in blocks(zone, 2026, 2026):
+    changes = [datetime(first, 6, 15, tzinfo=UTC)]
+    for at, wall in blocks(zone, first, last):
         ahead = wall - at.replace(tzinfo=None)
         if ahead != before:
             changes.append(at)
         before = ahead
-    expected = list(walk(zone, expression, 2026, 2026))
+    expected = list(walk(zone, expression, first, last))
     schedule = Schedule.parse({"cron": expression, "timezone": zone})
     for change in changes:
         begin, end = change - timedelta(hours=4), change + timedelta(hours=4)
         window = expected[bisect_right(expected, begin) : bisect_right(expected, end)]
-        assert schedule.following(max(begin, datetime(2026, 1, 1, tzinfo=UTC) - BLOCK), len(window)) == window
+        assert schedule.following(max(begin, datetime(first, 1, 1, tzinfo=UTC) - BLOCK), len(window)) == window
 
 
 @pytest.mark.long
@@ -135,7 +135,11 @@ def around_changes(zone: str, expression: str) -> None:
 @pytest.mark.parametrize("zone", ZONES)
 def test_ten_years_are_as_the_clock_on_the_wall_says(zone: str) -> None:
     for expression in SCHEDULES:
-        compare(zone, expression, 2026, 2035)
+        # Of 350,000 quarters of an hour all are asked for in one zone, and in the others those around each change.
+        if expression == "*/15 * * * *" and zone != "Africa/Casablanca":
+            around_changes(zone, expression, 2026, 2035)
+        else:
+            compare(zone, expression, 2026, 2035)
 
 
 def test_a_night_without_half_past_two_and_one_with_two_of_them() -> None:

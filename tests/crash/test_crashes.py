@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 
 import pytest
 
+from tests import sharing
 from tests.crash.points import ALL, OUTAGE, PING, SILENCE, Point
 from tests.journeys.inbox import Inbox, Message
 from tests.journeys.stack import Stack
@@ -100,19 +101,13 @@ status_pages:
 _rigs: dict[tuple[str, bool], Rig] = {}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _close_rigs() -> Iterator[None]:
-    yield
-    for rig in _rigs.values():
-        rig.close()
-
-
 @pytest.fixture
 def rig(database: str, request: pytest.FixtureRequest) -> Iterator[Rig]:
     """The installation of this database; a fresh one after a test that failed."""
     key = (database, "silent" in request.node.name)
     if key not in _rigs:
         _rigs[key] = Rig(database, feed=key[1])
+        sharing.share(f"crash-{database}", lambda: _close(key))
     rig = _rigs[key]
     rig.stack.wait_ready()
     for slug in ("shop", *rig.pings):
@@ -125,7 +120,13 @@ def rig(database: str, request: pytest.FixtureRequest) -> Iterator[Rig]:
     yield rig
     rig.disarm()
     if request.session.testsfailed > failed_before:
-        print(_rigs.pop(key).stack.log[-20_000:])
+        print(rig.stack.log[-20_000:])
+        _close(key)
+
+
+def _close(key: tuple[str, bool]) -> None:
+    rig = _rigs.pop(key, None)
+    if rig is not None:
         rig.close()
 
 

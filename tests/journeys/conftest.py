@@ -28,12 +28,6 @@ def town(request: pytest.FixtureRequest) -> Town:
     return towns.town_of(request.param)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _close_towns() -> Iterator[None]:
-    yield
-    towns.close_all()
-
-
 @pytest.fixture
 def target() -> Iterator[Target]:
     with Target() as running:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests import sharing
 from tests.journeys.inbox import Inbox, Message
 from tests.journeys.ports import free_port
 from tests.journeys.stack import Stack
@@ -120,10 +121,5 @@ def town_of(database: str) -> Town:
     """The town on that database, founded when it is first visited."""
     if database not in _towns:
         _towns[database] = Town(database)
+        sharing.share(f"town-{database}", lambda: _towns.pop(database).close())
     return _towns[database]
-
-
-def close_all() -> None:
-    """Close the towns of this test process."""
-    while _towns:
-        _towns.popitem()[1].close()
