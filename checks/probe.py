@@ -146,9 +146,12 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
         failure=failure,
         evidence=seen.evidence,
     )
-    if outcome is Outcome.UP and not context.explain and not context.remember and not seen.evidence:
+    if outcome is Outcome.UP and not context.explain and not context.remember and seen.evidence.keys() <= _OURS_ALONE:
         return result
     return _explained(spec, seen, result, remember=outcome is Outcome.UP and not context.explain)
+
+
+_OURS_ALONE = {"address"}  # evidence that no target has a word in
 
 
 def _placed(failure: Failure, phase: str) -> Failure:
