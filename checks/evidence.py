@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-from checks.spec import REDACTED, MonitorSpec, secrets_in
+from checks.spec import REDACTED, MonitorSpec
+from checks.spec_secrets import secrets_in
 
 EXCERPT = 4096  # bytes of a body that are kept with a failure
 MAX_VALUE = 1000  # characters of a header that are kept

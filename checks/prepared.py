@@ -15,7 +15,8 @@ from checks.probe import Kind
 from checks.probes import KINDS, parse_spec, spec_class
 from checks.result import Reason
 from checks.secretbox import SecretBox
-from checks.spec import ProbedSpec, unseal
+from checks.spec import ProbedSpec
+from checks.spec_secrets import unseal
 from checks.status import Policy
 from checks.store.claims import Claimed
 

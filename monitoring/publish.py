@@ -23,7 +23,8 @@ from checks import clock
 from checks.environment import measurements_url, read_env
 from checks.probes import KINDS, parse_spec, spec_class
 from checks.secretbox import SecretBox, open_secretbox
-from checks.spec import MonitorSpec, ProbedSpec, dump, seal, unseal
+from checks.spec import MonitorSpec, ProbedSpec, dump
+from checks.spec_secrets import seal, unseal
 from checks.status import Policy
 from checks.store import publishing
 from checks.store.engine import instance_uuid, open_engine, reading

@@ -14,7 +14,8 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 from checks.environment import EnvironmentProblem
 from checks.options import sentence_of
 from checks.probes import KINDS, parse_spec, spec_class
-from checks.spec import MonitorSpec, ProbedSpec, dump, secret_options
+from checks.spec import MonitorSpec, ProbedSpec, dump
+from checks.spec_secrets import secret_options
 from monitoring import groups
 from monitoring.admin import option_fields
 from monitoring.admin.option_fields import CLEAR, SEPARATOR, OptionField

@@ -22,7 +22,7 @@ from checks.environment import EnvironmentProblem
 from checks.evidence import hidden
 from checks.options import sentence_of
 from checks.probes import KINDS, spec_class
-from checks.spec import redact
+from checks.spec_secrets import redact
 from checks.store import reader
 from checks.store.engine import StoreProblem, reading
 from monitoring import publish

@@ -19,7 +19,8 @@ from unfold import widgets
 
 from checks.document import read
 from checks.options import Option, options
-from checks.spec import REDACTED, has_secrets, is_multiline, is_verbatim, keep_rows, redact, stands_for_nothing
+from checks.spec import REDACTED, is_multiline, is_verbatim
+from checks.spec_secrets import has_secrets, keep_rows, redact, stands_for_nothing
 from monitoring.config.writing import as_yaml
 
 SEPARATOR = "__"  # between an option and an option inside it: schedule__cron

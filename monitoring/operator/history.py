@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from checks.evidence import hidden
 from checks.probes import KINDS, spec_class
 from checks.probes.heartbeat import HeartbeatSpec
-from checks.spec import redact
+from checks.spec_secrets import redact
 from checks.status import Member, Status
 from checks.store import grouping, lastgood, reader
 from checks.store.engine import StoreProblem, our_trouble, reading

@@ -13,7 +13,8 @@ from checks.prepared import Specs
 from checks.probes import KINDS
 from checks.result import Reason
 from checks.secretbox import SecretBox, open_secretbox
-from checks.spec import dump, seal
+from checks.spec import dump
+from checks.spec_secrets import seal
 from tests.factories import make_claimed, make_spec
 
 

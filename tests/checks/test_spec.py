@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from checks.options import Option, Value, options
 from checks.probes import KINDS, parse_spec, spec_class
-from checks.spec import REDACTED, MonitorSpec, ProbedSpec, dump, redact, seal, secret_options, slugify, unseal
+from checks.spec import REDACTED, MonitorSpec, ProbedSpec, dump, slugify
+from checks.spec_secrets import redact, seal, secret_options, unseal
 from checks.status import MAJORITY
 from tests.factories import make_spec
 

@@ -11,19 +11,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from checks.evidence import secrets_of, without
-from checks.spec import (
-    REDACTED,
-    MonitorSpec,
-    Secret,
-    SecretMark,
-    has_secrets,
-    keep_secrets,
-    redact,
-    seal,
-    secrets_in,
-    stands_for_nothing,
-    unseal,
-)
+from checks.spec import REDACTED, MonitorSpec, Secret, SecretMark
+from checks.spec_secrets import has_secrets, keep_secrets, redact, seal, secrets_in, stands_for_nothing, unseal
 
 
 class Door(BaseModel):

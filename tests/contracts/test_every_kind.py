@@ -19,7 +19,8 @@ from checks.network import Resources
 from checks.options import options
 from checks.probes import KINDS, parse_spec, spec_class
 from checks.result import Outcome, Reason
-from checks.spec import REDACTED, MonitorSpec, ProbedSpec, dump, redact, seal, secret_options, unseal
+from checks.spec import REDACTED, MonitorSpec, ProbedSpec, dump
+from checks.spec_secrets import redact, seal, secret_options, unseal
 from tests.contracts.examples import EXAMPLES, refusal, silence
 from tests.factories import make_spec
 from tests.probing import on_loop, probe_once, probed

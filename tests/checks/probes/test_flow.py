@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from checks.result import Outcome, Reason
-from checks.spec import REDACTED, dump, redact, seal, unseal
+from checks.spec import REDACTED, dump
+from checks.spec_secrets import redact, seal, unseal
 from tests.factories import make_spec
 from tests.probing import probe_once
 from tests.servers import Target, answer, authority_pem, hangs, trusted
