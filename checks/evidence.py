@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,6 +43,8 @@ _MECHANISM = re.compile(
     r"AUTH=(?:[A-Z]+-)*(?:PLAIN|LOGIN|EXTERNAL|GSSAPI|NTLM|MD5|XOAUTH2|OAUTHBEARER|SHA-\d+(?:-PLUS)?)\]?"
 )
 _MEMBER = re.compile(r"(\"[^\"\\]{1,100}\"\s{0,3}:\s{0,3}\")((?:[^\"\\]|\\.)+)", re.DOTALL)
+_ESCAPED = re.compile(r"(\\u)([0-9a-f]{4})")
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
 _CREDENTIALS = re.compile(r"(?:bearer|basic|token|apikey|key) +(\S+)", re.IGNORECASE)  # of a header
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -102,16 +105,31 @@ def secrets_of(spec: MonitorSpec, more: Iterable[str] = ()) -> tuple[str, ...]:
             password = unquote(login[2])
             plain += (password, *_as_sent(unquote(login[1]), password))
     for value in plain:
-        forms |= {
-            value,
-            json.dumps(value)[1:-1],
-            json.dumps(value, ensure_ascii=False)[1:-1],
-            quote(value),
-            quote_plus(value),
-            value.replace("\r\n", "\n"),  # as an excerpt has it
-            value.encode("latin-1", "replace").decode("utf-8", "replace"),  # as old software sends it
-        }
+        forms |= set(_written(value))
     return tuple(sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True))
+
+
+def _written(value: str) -> Iterator[str]:
+    """A text as it is, and as what people build services with writes it into JSON, addresses, pages and dumps."""
+    yield value
+    yield value.replace("\r\n", "\n")  # as an excerpt has it
+    yield value.encode("latin-1", "replace").decode("utf-8", "replace")  # as old software sends it
+    for as_json in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+        for text in (as_json, _ESCAPED.sub(lambda found: found[1] + found[2].upper(), as_json)):
+            yield from (text, text.replace("/", r"\/"))
+    for in_address in (quote(value), quote(value, safe=""), quote_plus(value)):
+        yield from (in_address, _PERCENT.sub(lambda found: found[0].lower(), in_address))
+    for apostrophe in ("&#x27;", "&#39;", "&#039;", "'"):
+        in_page = html.escape(value, quote=False).replace("'", apostrophe)
+        for quoted in (in_page, in_page.replace('"', "&quot;"), in_page.replace('"', "&#34;")):
+            yield from (quoted, quoted.replace("/", "&#x2F;"))
+    data = value.encode("utf-8", "replace")
+    yield from (
+        base64.b64encode(data).decode(),
+        base64.urlsafe_b64encode(data).decode(),
+        data.hex(),
+        data.hex().upper(),
+    )
 
 
 def _named_like_secrets(text: str) -> Iterator[str]:

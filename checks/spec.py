@@ -170,6 +170,7 @@ class ProbedSpec(MonitorSpec):
     default_expect: ClassVar[tuple[str, ...]] = ()
     default_degraded: ClassVar[tuple[str, ...]] = ()  # where a monitor has neither `expect` nor `degraded`
     target_option: ClassVar[str] = ""  # the option that says whom it asks
+    known_with: ClassVar[Mapping[str, str]] = {}  # of subjects: the option without which nothing is known of them
 
     interval: Annotated[Duration, Field(ge=1.0, le=DAY)] = 60.0
     """How often it is probed: 1 s to 1 d."""
@@ -197,6 +198,15 @@ class ProbedSpec(MonitorSpec):
     def _expectations_are_readable(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
         expect.parse_all(lines, cls.subjects)  # raises ExpectationErrors, a ValueError
         return lines
+
+    @model_validator(mode="after")
+    def _expects_nothing_that_is_never_known(self) -> Self:
+        for line in self.expect + self.degraded:
+            subject = expect.parse(line, self.subjects).subject.name
+            option = self.known_with.get(subject)
+            if option is not None and getattr(self, option) in ("", "none", False):
+                raise ValueError(f"expect: nothing is known of {subject} without {option}")
+        return self
 
     @model_validator(mode="after")
     def _locations_are_distinct(self) -> Self:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
-from checks.protocols.wire import WIRE_SUBJECTS, WireSpec, importing, open_wire, printable, time_left
+from checks.protocols.wire import OVER_TLS, WIRE_SUBJECTS, WireSpec, importing, open_wire, printable, time_left
 from checks.result import Observation
 from checks.spec import Line, Secret
 
@@ -27,6 +27,12 @@ def _fits(name: str) -> str:
 class AmqpSpec(WireSpec):
     """Options of a monitor that asks a broker of AMQP."""
 
+    known_with: ClassVar[Mapping[str, str]] = {
+        **OVER_TLS,
+        "messages": "queue",
+        "consumers": "queue",
+        "round_trip": "round_trip",
+    }
     subjects: ClassVar[Mapping[str, Subject]] = {
         "round_trip": Subject(
             "round_trip", "duration", "The time of our message to the broker and back (with round_trip)."

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from checks.address import parse_host_port
 from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
-from checks.protocols.wire import WIRE_SUBJECTS, Wire, WireSpec, importing, open_wire, printable, time_left
+from checks.protocols.wire import OVER_TLS, WIRE_SUBJECTS, Wire, WireSpec, importing, open_wire, printable, time_left
 from checks.result import Observation, Reason
 from checks.spec import Line, Secret
 
@@ -24,6 +24,11 @@ _SHOWN = 20  # numbers of partitions in the evidence
 class KafkaSpec(WireSpec):
     """Options of a monitor that asks a cluster of Kafka."""
 
+    known_with: ClassVar[Mapping[str, str]] = {
+        **OVER_TLS,
+        **dict.fromkeys(("partitions", "leaderless", "under_replicated"), "topic"),
+        "round_trip": "round_trip",
+    }
     subjects: ClassVar[Mapping[str, Subject]] = {
         "brokers": Subject("brokers", "number", "How many brokers the cluster has."),
         "partitions": Subject("partitions", "number", "How many partitions the topic has (with topic)."),

@@ -13,7 +13,7 @@ from checks.expect import Subject
 from checks.expect.jsonpath import NotJson, json_text, parse_json
 from checks.probe import Kind, ProbeContext
 from checks.protocols.databases import DATABASE_SUBJECTS, explained, fill_documents
-from checks.protocols.wire import WireSpec, importing, open_wire
+from checks.protocols.wire import OVER_TLS, WireSpec, importing, open_wire
 from checks.result import Observation
 from checks.spec import Line, Secret, Text
 
@@ -49,6 +49,7 @@ def _is_command(text: str) -> str:
 class MongodbSpec(WireSpec):
     """Options of a monitor that asks MongoDB."""
 
+    known_with: ClassVar[Mapping[str, str]] = {**OVER_TLS, **dict.fromkeys(("rows", "value", "json"), "command")}
     subjects: ClassVar[Mapping[str, Subject]] = {
         **DATABASE_SUBJECTS,
         "rows": Subject("rows", "number", "How many documents the answer has, counted up to 1,000."),

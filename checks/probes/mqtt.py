@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from checks.expect import Subject
 from checks.probe import Kind, ProbeContext
-from checks.protocols.wire import WIRE_SUBJECTS, WireSpec, importing, open_wire, time_left
+from checks.protocols.wire import OVER_TLS, WIRE_SUBJECTS, WireSpec, importing, open_wire, time_left
 from checks.result import Observation
 from checks.spec import AsWritten, Line, Secret
 
@@ -24,6 +24,7 @@ def _is_topic(text: str) -> str:
 class MqttSpec(WireSpec):
     """Options of a monitor that asks a broker of MQTT."""
 
+    known_with: ClassVar[Mapping[str, str]] = {**OVER_TLS, "round_trip": "topic"}
     subjects: ClassVar[Mapping[str, Subject]] = {
         "round_trip": Subject("round_trip", "duration", "The time of our message to the broker and back (with topic)."),
         **WIRE_SUBJECTS,

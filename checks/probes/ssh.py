@@ -52,6 +52,10 @@ class SshSpec(ProxiedSpec):
           - exit_status == 0
           - output not matches "9[0-9]%|100%"
     """
+    known_with: ClassVar[Mapping[str, str]] = {
+        "host_key": "host_key",
+        **dict.fromkeys(("exit_status", "output", "errors"), "command"),
+    }
     subjects: ClassVar[Mapping[str, Subject]] = {
         "banner": Subject("banner", "text", "What the server calls itself, as in SSH-2.0-OpenSSH_9.2p1."),
         "host_key": Subject("host_key", "text", "The fingerprint of the host's key (with host_key)."),

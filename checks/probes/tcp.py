@@ -21,7 +21,7 @@ from checks.network.securing import spec_tls
 from checks.probe import TIMINGS, Kind, ProbeContext, ProbeFailure
 from checks.protocols.dialogue import Dialogue
 from checks.protocols.starttls import upgrade
-from checks.protocols.wire import time_left
+from checks.protocols.wire import OVER_TLS, time_left
 from checks.result import Observation
 from checks.spec import Line, Payload
 
@@ -151,6 +151,9 @@ class TcpSpec(ProxiedSpec, SecuredSpec):
             unused = next((name for name in of_tls if getattr(self, name)), None)
             if unused is not None:
                 raise ValueError(f"{unused}: is of use with tls only, or with starttls in a step")
+            unknown = OVER_TLS.keys() & {self._subject_of(line) for line in self.expect + self.degraded}
+            if unknown:
+                raise ValueError(f"expect: nothing is known of {min(unknown)} without tls, or starttls in a step")
         if self.dialogue and self.send:
             raise ValueError("send: belongs into the first step of the dialogue")
         asked = {self._subject_of(line) for line in self.expect + self.degraded}

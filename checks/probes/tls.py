@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from checks import clock
+from pydantic import model_validator
+
+from checks import clock, expect
 from checks.address import parse_host_port
 from checks.expect import Subject
 from checks.network import dial
@@ -64,6 +66,14 @@ class TlsSpec(ProxiedSpec, SecuredSpec):
     """The host and port that is connected to, as in www.example.org:443."""
     starttls: StartTls | Literal[""] = ""
     """The protocol in which TLS is asked for first. By default TLS is spoken from the first byte on."""
+
+    @model_validator(mode="after")
+    def _has_a_problem_to_speak_of(self) -> Self:
+        for line in self.expect + self.degraded:
+            said = expect.parse(line, self.subjects)
+            if self.verify and said.subject.name == "problem" and said.operator != "not exists":
+                raise ValueError("expect: nothing is known of problem without verify: false; by default one is down")
+        return self
 
     @cached_property
     def target(self) -> tuple[str, int]:

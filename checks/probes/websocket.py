@@ -22,7 +22,7 @@ from checks.network.request import TOKEN
 from checks.network.route import ProxiedSpec, SecuredSpec
 from checks.probe import TIMINGS, Kind, ProbeContext
 from checks.protocols.websocket import Visit
-from checks.protocols.wire import time_left
+from checks.protocols.wire import OVER_TLS, time_left
 from checks.result import Failure, Observation, Reason
 from checks.spec import Line, Payload, SecretMark
 from checks.web.options import HeaderName
@@ -97,6 +97,13 @@ class WebsocketSpec(ProxiedSpec, SecuredSpec):
     """Send it as a binary message."""
     skip: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
     """How many messages are passed over before the reply, such as a greeting: 0 to 100."""
+
+    @model_validator(mode="after")
+    def _speaks_of_tls_where_there_is_one(self) -> Self:
+        of_tls = (self.needed | self.wished) & OVER_TLS.keys()
+        if of_tls and not self.target.secure:
+            raise ValueError(f"expect: nothing is known of {min(of_tls)} without wss://")
+        return self
 
     @model_validator(mode="after")
     def _has_headers_of_its_own(self) -> Self:

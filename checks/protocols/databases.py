@@ -24,7 +24,7 @@ from checks.expect import Subject
 from checks.network import Tls, dial, spec_tls
 from checks.network.route import HostPort, ProxiedSpec, SecuredSpec
 from checks.probe import TIMINGS, ProbeContext
-from checks.protocols.wire import Wire
+from checks.protocols.wire import OVER_TLS, Wire
 from checks.result import Observation
 from checks.spec import Line, Secret, Text
 
@@ -48,6 +48,7 @@ class SqlSpec(ProxiedSpec, SecuredSpec):
 
     target_option: ClassVar[str] = "address"
     subjects: ClassVar[Mapping[str, Subject]] = DATABASE_SUBJECTS
+    known_with: ClassVar[Mapping[str, str]] = {**OVER_TLS, **dict.fromkeys(("rows", "value", "json"), "query")}
 
     address: HostPort
     """The host and port that is connected to, as in db.example.org:5432 or [::1]:5432."""

@@ -18,6 +18,7 @@ from checks.probe import TIMINGS, ProbeContext
 from checks.protocols.dialogue import Dialogue
 from checks.protocols.mail import Mail
 from checks.protocols.starttls import upgrade
+from checks.protocols.wire import OVER_TLS
 from checks.result import Observation
 from checks.spec import Line, Secret
 
@@ -27,6 +28,7 @@ class MailSpec(ProxiedSpec, SecuredSpec):
 
     target_option: ClassVar[str] = "address"
     implicit_port: ClassVar[int]  # where TLS is spoken from the first byte on
+    known_with: ClassVar[Mapping[str, str]] = {**OVER_TLS, "login": "username"}
     subjects: ClassVar[Mapping[str, Subject]] = {
         "banner": Subject("banner", "text", "What the server says first."),
         "capabilities": Subject("capabilities", "list", "What the server can do, an entry a line, as it said last."),

@@ -37,10 +37,15 @@ WIRE_SUBJECTS: Mapping[str, Subject] = {
 """What an expectation of every kind that speaks over a `Wire` can be about."""
 
 
+OVER_TLS: Mapping[str, str] = {"certificate": "tls", "tls": "tls"}
+"""What of them is known only where TLS is spoken."""
+
+
 class WireSpec(ProxiedSpec, SecuredSpec):
     """Options of the kinds that speak a binary protocol."""
 
     target_option: ClassVar[str] = "address"
+    known_with: ClassVar[Mapping[str, str]] = OVER_TLS
 
     address: HostPort
     """The host and port that is connected to, as in host.example.org:5671 or [::1]:5671."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 import time
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 
 from checks.evidence import as_utf8, excerpt, hidden, secrets_of, shown_headers, without
 from checks.result import Reason
+from checks.spec import REDACTED
 from tests.factories import make_spec
 from tests.probing import probe_once
 from tests.servers import Target, answer, by_path, closed_port, echoes
@@ -49,6 +53,32 @@ def test_every_form_in_which_a_secret_may_come_back_is_taken_out():
     ]
     cleaned = json.dumps(without({"all": told}, secrets_of(spec)))
     assert all(part not in cleaned for part in ("ss/", "ss%2F", basic, "k3y", "%C3%A4"))
+
+
+SECRET = """Zx9/Qw+7&t"k'\N{LATIN SMALL LETTER E WITH ACUTE}<=="""
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps(SECRET).replace("/", r"\/"),  # PHP
+        json.dumps(SECRET).replace(r"\u00e9", r"\u00E9"),  # Java
+        json.dumps(SECRET, ensure_ascii=False).replace("/", r"\/"),
+        html.escape(SECRET),
+        html.escape(SECRET, quote=False),
+        html.escape(SECRET, quote=False).replace('"', "&quot;").replace("'", "&#39;"),
+        html.escape(SECRET, quote=False).replace('"', "&#34;").replace("'", "&#39;"),  # Go
+        html.escape(SECRET, quote=False).replace('"', "&quot;").replace("'", "&#039;"),  # PHP
+        html.escape(SECRET).replace("/", "&#x2F;"),
+        re.sub("%..", lambda found: found[0].lower(), quote(SECRET, safe="")),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+        SECRET.encode().hex(),
+    ],
+)
+def test_a_secret_is_found_in_whatever_a_service_writes_it_as(written):
+    secrets = secrets_of(make_spec(headers={"X-Api-Key": SECRET}))
+    assert without(f"you sent: {written} end", secrets) in (f"you sent: {REDACTED} end", f'you sent: "{REDACTED}" end')
 
 
 def test_a_login_of_sasl_that_comes_back_is_taken_out():

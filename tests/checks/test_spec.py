@@ -229,3 +229,36 @@ def test_a_probed_kind_has_places_and_others_have_one(kind: str) -> None:
     spec = make_spec(kind=kind)
     assert spec.places() == ("local",)
     assert (spec.source == "probed") == isinstance(spec, ProbedSpec)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kind": "amqp", "expect": ["messages < 5"]}, "nothing is known of messages without queue"),
+        ({"kind": "amqp", "degraded": ["round_trip < 5s"]}, "nothing is known of round_trip without round_trip"),
+        ({"kind": "kafka", "expect": ["partitions > 1"]}, "nothing is known of partitions without topic"),
+        ({"kind": "mqtt", "expect": ["round_trip < 1s"]}, "nothing is known of round_trip without topic"),
+        ({"kind": "ssh", "expect": ["exit_status == 0"]}, "nothing is known of exit_status without command"),
+        (
+            {"kind": "smtp", "tls": "none", "expect": ["certificate > 1d"]},
+            "nothing is known of certificate without tls",
+        ),
+        ({"kind": "imap", "expect": ['login contains "x"']}, "nothing is known of login without username"),
+        ({"kind": "redis", "expect": ["certificate > 1d"]}, "nothing is known of certificate without tls"),
+        ({"kind": "grpc", "expect": ["tls < 1s"]}, "nothing is known of tls without tls"),
+        ({"kind": "postgres", "expect": ["value == 1"]}, "nothing is known of value without query"),
+        (
+            {"kind": "mysql", "tls": "none", "expect": ["certificate > 1d"]},
+            "nothing is known of certificate without tls",
+        ),
+        ({"kind": "mongodb", "expect": ["rows == 1"]}, "nothing is known of rows without command"),
+        ({"kind": "tcp", "expect": ["certificate > 1d"]}, "nothing is known of certificate without tls"),
+        ({"kind": "tls", "expect": ["problem exists"]}, "nothing is known of problem without verify: false"),
+        ({"kind": "websocket", "expect": ["certificate > 1d"]}, "nothing is known of certificate without wss://"),
+    ],
+)
+def test_an_expectation_about_what_is_never_known_is_refused(options, words):
+    where = {"url": "ws://a.example/"} if options["kind"] == "websocket" else {"address": "a.example:25"}
+    with pytest.raises(ValidationError) as caught:
+        make_spec(**where, **options)
+    assert words in str(caught.value)
