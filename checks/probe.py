@@ -151,7 +151,7 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
     return _explained(spec, seen, result, remember=outcome is Outcome.UP and not context.explain)
 
 
-_OURS_ALONE = {"address"}  # evidence that no target has a word in
+_OURS_ALONE = {"address", "addresses"}  # evidence that no target has a word in
 
 
 def _placed(failure: Failure, phase: str) -> Failure:

@@ -18,6 +18,8 @@ def _is_topic(text: str) -> str:
     bad = next((char for char in text if char in "+#"), None)
     if bad is not None:
         raise ValueError(f"has a {bad}, which stands for several topics; name one topic")
+    if text.startswith("$share/"):
+        raise ValueError("is a shared subscription, to which nothing can be published; name one topic")
     return text
 
 

@@ -35,8 +35,13 @@ def _words(text: str) -> list[str]:
 
 def _is_command(text: str) -> str:
     words = _words(text)
-    if words and words[0].upper() in ("MONITOR", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "SYNC", "PSYNC"):
-        raise ValueError(f"{words[0].upper()} has no end; give a command that is answered once, as in LLEN jobs")
+    first = words[0].upper() if words else ""
+    if first in ("MONITOR", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "SYNC", "PSYNC"):
+        raise ValueError(f"{first} has no end; give a command that is answered once, as in LLEN jobs")
+    if first == "HELLO" or [word.upper() for word in words[:2]] == ["CLIENT", "REPLY"]:
+        raise ValueError(f"{first} changes how the server answers; give a command that asks something, as in LLEN jobs")
+    if text.strip() and not first:
+        raise ValueError("is an empty word; give a command, as in LLEN jobs")
     return text
 
 

@@ -155,6 +155,7 @@ def test_a_broker_that_says_nothing_costs_the_timeout_and_no_more():
     [
         ({"topic": "a/+/b"}, r"has a \+, which stands for several topics"),
         ({"topic": "a/#"}, "has a #, which stands for several topics"),
+        ({"topic": "$share/g/a"}, "is a shared subscription"),
         ({"password": "secret"}, "password: needs a username"),
         ({"ca": authority_pem()}, "ca: is of use with tls only"),
         ({"address": "127.0.0.1"}, "has no port"),

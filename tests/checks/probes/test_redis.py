@@ -109,6 +109,9 @@ def test_what_a_server_says_instead_is_told_and_not_followed(said, words):
     ("options", "words"),
     [
         ({"command": "MONITOR"}, "MONITOR has no end"),
+        ({"command": "hello 3"}, "HELLO changes how the server answers"),
+        ({"command": "CLIENT reply OFF"}, "CLIENT changes how the server answers"),
+        ({"command": '""'}, "is an empty word"),
         ({"command": "GET 'x"}, "No closing quotation"),
         ({"username": "eve"}, "username: needs a password"),
         ({"database": -1}, "greater than or equal to 0"),
