@@ -118,8 +118,8 @@ async def run(kind: Kind, spec: ProbedSpec, context: ProbeContext) -> Result:
     try:
         with Deadline(spec.timeout):
             seen = await kind.probe(spec, context)
-    except TimeoutError:
-        seen.failure = _timed_out(spec, context)
+    except TimeoutError as exc:  # of the deadline, or of the kernel, which gave up a connection sooner
+        seen.failure = _timed_out(spec, context) if exc.errno is None else from_os_error(exc, watch.phase)
     except ProbeFailure as exc:
         seen.failure = _placed(exc.failure, watch.phase)
     except MemoryError:

@@ -211,7 +211,9 @@ async def _hear_banner(spec: TcpSpec, context: ProbeContext, dialogue: Dialogue,
     try:
         with Deadline(time_left(spec, context)):
             banner = await dialogue.listen(measure, QUIET)
-    except TimeoutError:
+    except TimeoutError as exc:
+        if exc.errno is not None:  # the connection's, and not ours
+            raise
         # What a `degraded` line alone asks for, or nothing, makes nobody down who does not say it.
         is_enough = spec.hears(spec.required_of_banner, bytes(dialogue.heard[:MAX_REPLY]))
         banner = bytes(dialogue.heard[:MAX_REPLY]) if is_enough else await dialogue.listen(measure, QUIET)

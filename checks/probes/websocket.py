@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -28,6 +27,7 @@ from checks.spec import Line, Payload, SecretMark
 from checks.web.options import HeaderName
 
 SWITCHED = 101
+_REPLY = frozenset({"reply", "json"})  # subjects for which it is read
 _SCHEME = re.compile(r"ws(s?)://", re.IGNORECASE)
 
 
@@ -173,20 +173,25 @@ async def _converse(spec: WebsocketSpec, context: ProbeContext, visit: Visit) ->
     if spec.send and visit.is_open:
         visit.say(spec.send, binary=spec.binary)
     await _read(spec, visit, context.seen, spec.needed)
-    if spec.wished & {"reply", "json", "close_code"}:
-        with suppress(TimeoutError), Deadline(time_left(spec, context)):
-            await _read(spec, visit, context.seen, spec.wished)
+    if spec.needed & _REPLY and "reply" not in context.seen.facts and "close_code" not in spec.needed:
+        message = f"closed before a reply: {visit.closing()}"
+        context.seen.failure = Failure(reason=Reason.CLOSED, message=message, phase=visit.watch.phase)
+        return
+    if spec.wished & (_REPLY | {"close_code"}):
+        try:
+            with Deadline(time_left(spec, context)):
+                await _read(spec, visit, context.seen, spec.wished)
+        except TimeoutError as exc:
+            if exc.errno is not None:  # the connection's, and not ours
+                raise
 
 
 async def _read(spec: WebsocketSpec, visit: Visit, seen: Observation, asked: frozenset[str]) -> None:
     """The reply and the close, where they are asked for."""
-    if asked & {"reply", "json"}:
+    if asked & _REPLY:
         reply = await visit.message(spec.skip)
         if reply is not None:
             seen.facts["reply"] = seen.facts["body"] = reply
-        elif asked is spec.needed and "close_code" not in asked:
-            message = f"closed before a reply: {visit.closing()}"
-            seen.failure = Failure(reason=Reason.CLOSED, message=message, phase=visit.watch.phase)
     if "close_code" in asked:
         await visit.closed()
         seen.facts["close_code"] = visit.close_code

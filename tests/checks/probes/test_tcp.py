@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 
 import pytest
@@ -170,3 +171,13 @@ def test_a_wrong_option_is_refused_in_words(options, words):
 def test_who_does_not_say_what_only_degraded_asks_for_is_not_down(said, options, outcome):
     with Target(greets(said)) as target:
         assert probe_tcp(target.address, timeout="1s", **options).outcome is outcome
+
+
+def test_a_connection_that_times_out_is_no_silence(monkeypatch):
+    async def listen(*_):
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    monkeypatch.setattr("checks.protocols.dialogue.Dialogue.listen", listen)
+    with Target(hangs) as target:
+        result = probe_tcp(target.address, degraded=["banner exists"])
+    assert (result.outcome, result.failure.message) == (Outcome.DOWN, "the connection timed out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
 import json
 import re
@@ -305,3 +306,12 @@ def test_an_address_is_read_with_its_port_and_its_query():
 )
 def test_what_only_degraded_asks_for_makes_nobody_down(server, path, options, outcome):
     assert opened(f"{server}{path}", timeout="1s", **options).outcome is outcome
+
+
+def test_a_connection_that_times_out_is_no_silence(server, monkeypatch):
+    async def message(*_):
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    monkeypatch.setattr("checks.protocols.websocket.Visit.message", message)
+    result = opened(f"{server}/echo", degraded=["reply exists"])
+    assert (result.outcome, result.failure.message) == (Outcome.DOWN, "the connection timed out")
