@@ -148,6 +148,7 @@ def silent(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     with contextlib.ExitStack() as opened:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = opened.enter_context(socket.socket(family))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection of before may linger there
         listener.bind((host, port))
         listener.listen(0)
         for _ in range(8):
