@@ -218,11 +218,13 @@ def move(
     """Put the monitor into `status`: for pausing, resuming and retiring, which no vote decides."""
     if status is monitor.status:
         return monitor, None
-    # A history never overlaps itself: nothing is dated back beyond the change before it, nor into the future.
-    since = min(max(since or now, monitor.since), now) if monitor.since <= now else monitor.since
+    # A history never overlaps itself: nothing is dated back beyond the change before it, nor into the future. Who waited
+    # for the monitor's row has read the clock before, maybe before that change.
+    at = max(now, monitor.since)
+    since = min(max(since or at, monitor.since), at)
     transition = Transition(
         seq=monitor.seq + 1,
-        at=now,
+        at=at,
         since=since,
         from_status=monitor.status,
         to_status=status,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.messages.storage import default_storage
-from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, connection
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -61,6 +62,17 @@ class PageAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
             return answer or self.to_object(obj)
 
         return view
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The object; what is about to be saved is locked, because a form writes every column back.
+
+        A notifier may end an incident, or a file be applied, between the reading and the saving.
+        """
+        if request.method == "POST" and connection.in_atomic_block:
+            rows = self.get_queryset(request).select_related(None).select_for_update(no_key=True)
+            with suppress(ValidationError, ValueError):  # an address that names nothing
+                list(rows.filter(**{from_field or "pk": object_id}).values_list("pk"))
+        return super().get_object(request, object_id, from_field)
 
     def check_may_act(self, request: HttpRequest) -> None:
         """Raise PermissionDenied where this person may not use the buttons."""

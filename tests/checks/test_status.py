@@ -322,6 +322,13 @@ def test_a_history_does_not_overlap_itself() -> None:
     assert transition.since == at(20)
 
 
+def test_a_change_is_decided_no_sooner_than_the_one_before_it_began() -> None:
+    monitor = MonitorState(status=S.PENDING, since=at(20))
+    _, transition = move(monitor, S.DOWN, at(18), since=at(5), cause=Cause.PING)
+    assert transition is not None
+    assert (transition.since, transition.at) == (at(20), at(20))
+
+
 def test_nothing_is_dated_into_the_future() -> None:
     _, transition = move(MonitorState(since=NOON), S.DOWN, at(30), since=at(90), cause=Cause.PROBE)
     assert transition is not None

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import psycopg
 import pytest
 
 from tests.journeys.conftest import StartStack
@@ -119,12 +120,16 @@ class Crowd:
             self.token = person.read("/admin/").form_with("csrfmiddlewaretoken")["csrfmiddlewaretoken"]
             self.cookies = dict(person.browser.cookies)
 
-    def work(self, seconds: float) -> None:
-        """Begin with an incident, end with the monitor's deletion in the midst of it."""
+    def begin(self) -> None:
+        """Make the first incident."""
         wait_until(lambda: self.ping("/fail") == 200, within=20, what="the failure is stored")
         wait_until(
             lambda: self.stack.query("SELECT 1 AS one FROM monitoring_incident"), within=20, what="there is an incident"
         )
+
+    def work(self, seconds: float) -> None:
+        """Begin with an incident, end with the monitor's deletion in the midst of it."""
+        self.begin()
         end = time.monotonic() + seconds
         with ThreadPoolExecutor(HANDS) as pool:
             works = [pool.submit(Hand(self, number).work, end) for number in range(HANDS)]
@@ -143,18 +148,21 @@ class Crowd:
 def assert_history_is_linear(stack: Stack, check: dict[str, Any]) -> None:
     """Each transition follows from the one before; incidents never overlap, and each begins and ends once."""
     # What is deleted has no slug any more that is its own; this installation watched nothing else.
-    rows = stack.query("SELECT seq, from_status, to_status FROM transition ORDER BY seq", store=True)
+    rows = stack.query("SELECT seq, from_status, to_status, cause, at, since FROM transition ORDER BY seq", store=True)
+    assert all(row["since"] <= row["at"] for row in rows), rows
     assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
     for before, after in itertools.pairwise(rows):
         assert before["to_status"] == after["from_status"], rows
     assert len(rows) > 5, "nothing happened"
     incidents = stack.query(
-        "SELECT uuid, opened_at, resolved_at, resolution FROM monitoring_incident ORDER BY opened_at, detected_at"
+        "SELECT uuid, opened_at, resolved_at, resolution FROM monitoring_incident ORDER BY opened_at"
     )
-    assert len(incidents) == sum(row["to_status"] == "down" for row in rows)
+    told = "\n".join(map(str, (*rows, *incidents)))
+    assert len(incidents) == sum(row["to_status"] == "down" for row in rows), told
     assert all(incident["resolved_at"] is not None for incident in incidents)
+    incidents.sort(key=lambda incident: (incident["opened_at"], incident["resolved_at"]))  # some last no time at all
     for earlier, later in itertools.pairwise(incidents):
-        assert earlier["opened_at"] <= earlier["resolved_at"] <= later["opened_at"]
+        assert earlier["opened_at"] <= earlier["resolved_at"] <= later["opened_at"], told
     kinds: dict[str, Counter[str]] = {str(incident["uuid"]): Counter() for incident in incidents}
     for line in stack.query("SELECT incident_id, kind FROM monitoring_incidentupdate"):
         kinds[str(line["incident_id"])][line["kind"]] += 1
@@ -175,3 +183,26 @@ def test_twenty_at_once_leave_an_incident_in_order(start_stack: StartStack, seed
     kept = [row["text"] for row in stack.query("SELECT text FROM monitoring_incidentupdate WHERE kind = 'update'")]
     assert sorted(kept) == sorted(crowd.lines)
     assert "Traceback" not in stack.log
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_an_incident_that_ends_while_somebody_saves_its_form_stays_ended(start_stack: StartStack):
+    stack = start_stack()
+    crowd = Crowd(stack, 0)
+    crowd.begin()
+    address = f"/admin/monitoring/incident/{UUID(str(stack.query('SELECT uuid FROM monitoring_incident')[0]['uuid']))}/change/"
+    with Person(stack) as person, psycopg.connect(stack.database) as ending, ThreadPoolExecutor(1) as pool:
+        form = person.read(address).form_with("updates-TOTAL_FORMS") | {"updates-0-text": "We look into it."}
+        ending.execute("UPDATE monitoring_incident SET resolved_at = now(), resolution = 'recovered'")
+        saved = pool.submit(person.browser.post, address, data=form)
+        waiting = (
+            "SELECT 1 AS one FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        wait_until(lambda: stack.query(waiting), within=20, what="the form waits for the incident's row")
+        ending.commit()
+        assert "changed successfully" in saved.result().text
+    (incident,) = stack.query("SELECT resolved_at, resolution FROM monitoring_incident")
+    assert incident["resolved_at"] is not None
+    assert incident["resolution"] == "recovered"
+    (line,) = stack.query("SELECT text FROM monitoring_incidentupdate WHERE kind = 'update'")
+    assert line["text"] == "We look into it."
