@@ -1,6 +1,7 @@
 """What is known of jobs, as it lies in rows: read and locked in one statement, written back in one.
 
 Statements are the database's own and values in the form of `checks.store.schema`: thousands of pings a second come here.
+What a connection has read or written it remembers, and asks only whether that is still so.
 """
 
 from __future__ import annotations
@@ -9,54 +10,32 @@ import json
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from checks.clock import from_micros, to_micros
+from checks.clock import to_micros
+from checks.heartbeats.rows import WRITTEN, heard_of, instant_of, values_of
 from checks.heartbeats.runs import Address, Heard
 from checks.probes import parse_spec
 from checks.probes.heartbeat import HeartbeatSpec
-from checks.result import Failure
 from checks.store import bulk, driver
 from checks.store.schema import open_run, ping_code, target
-from checks.store.states import CHUNK, state_from
+from checks.store.states import CHUNK
 
 logger = logging.getLogger(__name__)
 
-# What is written of a job, with the types of the columns on PostgreSQL; the same is read, after whose it is.
-_WHOSE = ("monitor", "location", "revision", "active")
-_WRITTEN = (
-    ("id", "bigint"),
-    ("vote", "text"),
-    ("vote_since", "bigint"),
-    ("last_outcome", "text"),
-    ("last_result_at", "bigint"),
-    ("serving_run", "integer"),
-    ("serving_since", "bigint"),
-    ("healthy_run", "integer"),
-    ("healthy_since", "bigint"),
-    ("last_failure", "jsonb"),
-    ("deadline_at", "bigint"),
-    ("expected_at", "bigint"),
-    ("judge_at", "bigint"),
-    ("counted_from", "bigint"),
-    ("last_ping_at", "bigint"),
-    ("last_start_at", "bigint"),
-    ("last_duration_ns", "bigint"),
-    ("open_runs", "integer"),
-    ("progress", "float8"),
-    ("progress_run", "integer"),
-    ("ping_allowance", "float8"),
-    ("ping_allowance_at", "bigint"),
-)
-_COLUMNS = ", ".join(f"target.{name}" for name in (*_WHOSE, *(name for name, _ in _WRITTEN)))
-_OWNED = len(_WHOSE)
-_OPEN_RUNS = _OWNED + [name for name, _ in _WRITTEN].index("open_runs")
+_WHOSE = ("monitor", "location", "revision", "active")  # read, and not written
+_COLUMNS = ", ".join(f"target.{name}" for name in (*_WHOSE, *(name for name, _ in WRITTEN)))
+_OWNED, _REVISION = len(_WHOSE), _WHOSE.index("revision")
+_PLACES = {name: place for place, (name, _) in enumerate(WRITTEN)}
+_JUDGE_AT, _ALLOWANCE_AT = _PLACES["judge_at"], _PLACES["ping_allowance_at"]
+_OPEN_RUNS = _OWNED + _PLACES["open_runs"]
 _MOST_KNOWN = 20_000
-_USED_EVERY = timedelta(minutes=1)
+_MEMORY = "heartbeat_jobs"
+_USED_EVERY = 60_000_000  # microseconds
 
 # Which rows: those of codes that are heard, or of monitors. The values come as one array.
 _BY_CODE = """
@@ -65,6 +44,9 @@ _BY_CODE = """
     WHERE ping_code.code {among} AND (ping_code.expires_at IS NULL OR ping_code.expires_at > {mark})
 """
 _BY_MONITOR = "FROM target WHERE target.source = 'pinged' AND target.monitor {among}"
+# By these a row tells whether anybody has changed it since: every publish raises the revision, every ping moves the
+# instant of the allowance, every judgement of silence that of the next.
+_MARKED = "SELECT id, revision, judge_at, ping_allowance_at FROM target WHERE id {among} ORDER BY id"
 _DUE = " AND target.active AND target.judge_at <= {mark}"
 
 
@@ -75,6 +57,7 @@ class Job:
     target_id: int
     monitor: UUID
     location: str
+    revision: int
     active: bool
     spec: HeartbeatSpec | None  # None where it can't be read
     before: Heard
@@ -84,22 +67,136 @@ class Job:
 
 
 _Specs = dict[tuple[int, int], HeartbeatSpec | None]  # by target and revision
-_Known = dict[
-    int, tuple[tuple[Any, ...], UUID, Heard, datetime | None]
-]  # by target: what was written of it, and as what
+_Mark = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """A job without open runs, which lie in rows of their own, as a connection read or wrote it last."""
+
+    mark: _Mark
+    monitor: UUID
+    location: str
+    active: bool
+    spec: HeartbeatSpec | None
+    heard: Heard
+    allowance: float | None
+    allowance_at: datetime | None
+
+
+@dataclass(slots=True)
+class _Code:
+    """A code as it was read last, at a revision of its target; instants in microseconds."""
+
+    target_id: int
+    revision: int
+    expires_at: int | None
+    used_at: int | None
+
+
+class _Memory:
+    """What a connection knows of jobs, by target, and of codes; never more than so many of each."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[int, _Remembered] = {}
+        self.codes: dict[UUID, _Code] = {}
+
+    @classmethod
+    def of(cls, conn: sa.Connection) -> Self:
+        """The connection's."""
+        if _MEMORY not in conn.info:
+            conn.info[_MEMORY] = cls()
+        found: Self = conn.info[_MEMORY]
+        return found
+
+    def make_room(self, more: int) -> None:
+        """Begin anew where so many more would be too many."""
+        if len(self.jobs) + more > _MOST_KNOWN:
+            self.jobs.clear()
+        if len(self.codes) + more > _MOST_KNOWN:
+            self.codes.clear()
+
+    def keep(self, job: Job, written: Sequence[Any]) -> None:
+        """Remember a job of which this is written, unless runs of it are open."""
+        if job.heard.open:
+            self.jobs.pop(job.target_id, None)
+            return
+        mark = (job.revision, written[_JUDGE_AT], written[_ALLOWANCE_AT])
+        self.jobs[job.target_id] = _Remembered(
+            mark, job.monitor, job.location, job.active, job.spec, job.heard, job.allowance, job.allowance_at
+        )
 
 
 def jobs_of_codes(conn: sa.Connection, codes: Collection[UUID], now: datetime) -> dict[Address, Job]:
     """The job of each code that is heard, its target locked; codes that were not used for a minute are marked as used."""
-    rows = _rows(conn, "ping_code.code, ping_code.last_used_at, ", _BY_CODE, codes, to_micros(now))
-    due = to_micros(now - _USED_EVERY)
-    used = [(_uuid(row[0]).hex, to_micros(now)) for row in rows if row[1] is None or row[1] < due]
+    memory, mark = _Memory.of(conn), to_micros(now)
+    known = {code: found for code in codes if (found := memory.codes.get(code)) is not None and _is_heard(found, mark)}
+    if known and len(known) < len(codes) and conn.dialect.name != "sqlite":
+        lock_jobs(conn, codes, ())
+    jobs = _recalled(conn, memory, {found.target_id for found in known.values()})
+    known = {code: found for code, found in known.items() if _is_of(found, jobs)}
+    if len(known) < len(codes):
+        known |= _read_codes(conn, memory, [code for code in codes if code not in known], mark, jobs)
+    due = mark - _USED_EVERY
+    used = [code for code, found in known.items() if found.used_at is None or found.used_at < due]
     if used:
-        bulk.update(conn, "ping_code", (("code", "uuid"), ("last_used_at", "bigint")), used)
-    jobs = {job.target_id: job for job in _jobs(conn, [row[2:] for row in rows])}
-    asked: Mapping[Any, UUID] = {code.hex: code for code in codes} if conn.dialect.name == "sqlite" else {}
+        bulk.update(conn, "ping_code", (("code", "uuid"), ("last_used_at", "bigint")), [(c.hex, mark) for c in used])
+        for code in used:
+            known[code].used_at = mark
+    return {code: jobs[found.target_id] for code, found in known.items()}
+
+
+def _is_heard(code: _Code, now: int) -> bool:
+    return code.expires_at is None or code.expires_at > now
+
+
+def _is_of(code: _Code, jobs: Mapping[int, Job]) -> bool:
+    """Whether the code is known to be one of its job: a publish since may have taken it away."""
+    job = jobs.get(code.target_id)
+    return job is not None and job.revision == code.revision
+
+
+def _recalled(conn: sa.Connection, memory: _Memory, ids: Collection[int]) -> dict[int, Job]:
+    """Those of these targets, now locked, that nobody has changed since they were remembered."""
+    ids = [each for each in ids if each in memory.jobs]
+    if not ids:
+        return {}
+    sqlite = conn.dialect.name == "sqlite"
+    chosen = "IN (SELECT value FROM json_each(?))" if sqlite else "= ANY(%s::bigint[])"
+    array = ("[{}]" if sqlite else "{{{}}}").format(",".join(map(str, ids)))
+    lock = "" if sqlite else " FOR UPDATE"
+    jobs = {}
+    for target_id, *mark in driver.select(conn, _MARKED.format(among=chosen) + lock, (array,)):
+        found = memory.jobs[target_id]
+        if tuple(mark) == found.mark:
+            jobs[target_id] = Job(
+                target_id=target_id,
+                monitor=found.monitor,
+                location=found.location,
+                revision=found.mark[0],
+                active=found.active,
+                spec=found.spec,
+                before=found.heard,
+                heard=found.heard,
+                allowance=found.allowance,
+                allowance_at=found.allowance_at,
+            )
+    return jobs
+
+
+def _read_codes(
+    conn: sa.Connection, memory: _Memory, codes: Sequence[UUID], now: int, jobs: dict[int, Job]
+) -> dict[UUID, _Code]:
+    """These codes, as far as they are heard, and into `jobs` those of theirs that are not there."""
+    rows = _rows(conn, "ping_code.code, ping_code.expires_at, ping_code.last_used_at, ", _BY_CODE, codes, now)
+    more = len(rows[0]) - _OWNED - len(WRITTEN) if rows else 0
     # A replaced code is one of the same job.
-    return {asked.get(row[0]) or _uuid(row[0]): jobs[row[2 + _OWNED]] for row in rows}
+    jobs |= {job.target_id: job for job in _jobs(conn, [row[more:] for row in rows]) if job.target_id not in jobs}
+    memory.make_room(len(rows))
+    found = {}
+    for code, expires_at, used_at, *row in rows:
+        found[_uuid(code)] = memory.codes[_uuid(code)] = _Code(row[_OWNED], row[_REVISION], expires_at, used_at)
+    return found
 
 
 def lock_jobs(conn: sa.Connection, codes: Collection[UUID], monitors: Collection[UUID]) -> None:
@@ -133,61 +230,30 @@ def _uuid(value: Any) -> UUID:
     return value if isinstance(value, UUID) else UUID(value)
 
 
-def _instant(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)
-
-
 def _jobs(conn: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Job]:
     specs = _specs_of(conn, rows)
     runs = _open_runs(conn, {_uuid(row[0]) for row in rows if row[_OPEN_RUNS]})
-    known: _Known = conn.info.setdefault("heartbeat_jobs", {})
     jobs = []
     for row in rows:
-        _, location, revision, active = row[:_OWNED]
+        monitor, location, revision, active = row[:_OWNED]
         written = row[_OWNED:]
-        last = known.get(written[0])
-        # Where what lies there is what we wrote, it need not be read again. Runs that are open lie elsewhere.
-        if last is not None and last[0] == written and not row[_OPEN_RUNS]:
-            _, monitor, heard, allowance_at = last
-        else:
-            monitor, allowance_at = _uuid(row[0]), _instant(written[-1])
-            heard = _heard(written, runs.get(monitor, {}))
-        spec = specs[written[0], revision]
+        uuid = _uuid(monitor)
+        heard = heard_of(written, runs.get(uuid, {}))
         jobs.append(
             Job(
                 target_id=written[0],
-                monitor=monitor,
+                monitor=uuid,
                 location=location,
+                revision=revision,
                 active=bool(active),
-                spec=spec,
+                spec=specs[written[0], revision],
                 before=heard,
                 heard=heard,
                 allowance=written[-2],
-                allowance_at=allowance_at,
+                allowance_at=instant_of(written[-1]),
             )
         )
     return jobs
-
-
-def _heard(written: Sequence[Any], runs: Mapping[UUID, datetime]) -> Heard:
-    """What is known of a job, of the values of the columns that are written."""
-    failure, deadline_at, expected_at, judge_at, counted_from, last_ping_at, _, duration_ns, _, *rest = written[9:]
-    progress, progress_run, _, _ = rest
-    if isinstance(failure, str):  # as SQLite keeps it
-        failure = json.loads(failure)
-    return Heard(
-        state=state_from(written[1:9]),
-        last_ping_at=_instant(last_ping_at),
-        counted_from=_instant(counted_from),
-        open=runs,
-        duration_ns=duration_ns,
-        expected_at=_instant(expected_at),
-        deadline_at=_instant(deadline_at),
-        judge_at=_instant(judge_at),
-        failure=None if failure is None else Failure.from_dict(failure),
-        progress=progress,
-        progress_run=progress_run,
-    )
 
 
 def _specs_of(conn: sa.Connection, rows: Sequence[Sequence[Any]]) -> _Specs:
@@ -228,50 +294,16 @@ def write_jobs(conn: sa.Connection, jobs: Iterable[Job]) -> None:
     jobs = sorted(jobs, key=lambda job: job.target_id)
     if not jobs:
         return
-    rows = [_values(job) for job in jobs]
-    bulk.update(conn, "target", _WRITTEN, rows)
+    rows = [values_of(job.target_id, job.heard, job.allowance, job.allowance_at) for job in jobs]
+    bulk.update(conn, "target", WRITTEN, rows)
     _write_open_runs(conn, jobs)
-    known: _Known = conn.info.setdefault("heartbeat_jobs", {})
-    if len(known) + len(jobs) > _MOST_KNOWN:
-        known.clear()
-    for job, row in zip(jobs, rows, strict=True):
+    memory: _Memory | None = conn.info.get(_MEMORY)
+    if memory is not None:  # who sweeps comes to each job once
+        memory.make_room(len(jobs))
+        for job, row in zip(jobs, rows, strict=True):
+            memory.keep(job, row)
+    for job in jobs:
         job.before = job.heard
-        known[job.target_id] = row, job.monitor, job.heard, job.allowance_at
-
-
-def _values(job: Job) -> tuple[Any, ...]:
-    heard, state = job.heard, job.heard.state
-    # A ping sets several of the instants to its own, which is brought into its form once.
-    at, since = heard.last_ping_at, state.serving_since
-    at_micros, since_micros = _micros(at), _micros(since)
-    return (
-        job.target_id,
-        state.vote._value_,
-        since_micros if state.vote_since is since else _micros(state.vote_since),
-        None if state.last_outcome is None else state.last_outcome._value_,
-        at_micros if state.last_result_at is at else _micros(state.last_result_at),
-        state.serving_run,
-        since_micros,
-        state.healthy_run,
-        since_micros if state.healthy_since is since else _micros(state.healthy_since),
-        None if heard.failure is None else json.dumps(heard.failure.as_dict()),
-        _micros(heard.deadline_at),
-        _micros(heard.expected_at),
-        _micros(heard.judge_at),
-        at_micros if heard.counted_from is at else _micros(heard.counted_from),
-        at_micros,
-        _micros(heard.started_at) if heard.open else None,
-        heard.duration_ns,
-        len(heard.open),
-        heard.progress,
-        heard.progress_run,
-        job.allowance,
-        at_micros if job.allowance_at is at else _micros(job.allowance_at),
-    )
-
-
-def _micros(instant: datetime | None) -> int | None:
-    return None if instant is None else to_micros(instant)
 
 
 def _write_open_runs(conn: sa.Connection, jobs: Sequence[Job]) -> None:

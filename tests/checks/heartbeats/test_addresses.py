@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -17,6 +17,7 @@ from checks.heartbeats import limits
 from checks.heartbeats.addresses import Stranger, count_strangers
 from checks.heartbeats.receiver import Make, PingReceiver
 from checks.heartbeats.request import digest_of
+from checks.store.publishing import PublishedMonitor
 from checks.store.schema import ping_code, ping_key, unknown_ping
 from tests.checks.heartbeats.asking import CODE, ask, asked, heard, job, pings, receiving, status
 from tests.checks.workers import monitor_of, publish
@@ -120,13 +121,15 @@ def test_a_monitor_that_can_not_be_made_now_is_503(
     assert (answer.status, answer.headers.get("retry-after")) == expected
 
 
-def test_a_code_that_expired_is_nobodys(receiver: PingReceiver, store: sa.Engine) -> None:
-    with store.begin() as conn:
-        conn.execute(ping_code.update().values(expires_at=clock.utcnow() + timedelta(hours=1)))
+def test_a_code_that_expired_is_nobodys(receiver: PingReceiver, store: sa.Engine, heartbeat: PublishedMonitor) -> None:
+    def ends(revision: int, at: datetime) -> PublishedMonitor:
+        return replace(heartbeat, revision=revision, ping_codes=(), old_codes=((CODE, at),))
+
+    publish(store, ends(2, clock.utcnow() + timedelta(hours=1)))
     assert asked(receiver, f"/ping/{CODE}").status == 200
     with store.begin() as conn:
         assert conn.execute(sa.select(ping_code.c.last_used_at)).scalar_one() is not None
-        conn.execute(ping_code.update().values(expires_at=clock.utcnow() - timedelta(seconds=1)))
+    publish(store, ends(3, clock.utcnow() - timedelta(seconds=1)))
     assert asked(receiver, f"/ping/{CODE}").status == 404
 
 
