@@ -138,8 +138,19 @@ async def _asked(
 
 
 def _answers_to(query: bytes) -> Callable[[bytes], bool]:
-    """Whether a datagram is an answer with this question's number; others are somebody's guesses."""
-    return lambda data: len(data) >= _HEADER and data[:2] == query[:2] and bool(data[2] & _RESPONSE)
+    """Whether a datagram answers this question, by its number and its text; others are somebody's guesses (RFC 5452, 9.1).
+
+    A refusal may come without the text. Names are the same in any case.
+    """
+    end = query.index(0, _HEADER) + 1  # of the name
+    name, sort = query[_HEADER:end].lower(), query[end : end + 4]
+
+    def fits(data: bytes) -> bool:
+        if len(data) < _HEADER or data[:2] != query[:2] or not data[2] & _RESPONSE:
+            return False
+        return data[4:6] == b"\0\0" or (data[_HEADER:end].lower() == name and data[end : end + 4] == sort)
+
+    return fits
 
 
 def spoken(server: NameServer) -> str:

@@ -140,6 +140,27 @@ def test_guesses_of_others_are_counted_and_not_believed():
     assert result.failure.message.endswith("; what came (3) does not fit the question")
 
 
+@pytest.mark.parametrize("other", [("pay.example", "A"), ("shop.example", "AAAA"), ("example", "A")])
+def test_an_answer_to_another_question_is_a_guess_whatever_its_number(other):
+    known = knows("shop.example. 60 IN A 127.0.0.1")
+
+    def behave(query, *more):
+        return [dns.message.make_response(dns.message.make_query(*other, id=query.id)).to_wire(), *known(query, *more)]
+
+    with Namer(behave) as namer:
+        assert asked(namer.address, expect=['answers == "127.0.0.1"']).failure is None
+
+
+def test_a_server_may_write_the_name_in_other_letters():
+    def shouts(query, _):
+        reply = dns.message.make_response(query)
+        reply.answer.append(dns.rrset.from_text("SHOP.example.", 60, "IN", "A", "127.0.0.1"))
+        return [reply.to_wire().replace(b"\x04shop", b"\x04sHOP")]
+
+    with Namer(shouts) as namer:
+        assert asked(namer.address, expect=['answers == "127.0.0.1"']).failure is None
+
+
 def test_nobody_there_is_refused():
     for scheme in ("udp", "tcp", "tls"):
         assert asked(f"{scheme}://127.0.0.1:{closed_port()}").failure.reason is Reason.REFUSED
