@@ -131,7 +131,9 @@ def jobs_of_codes(conn: sa.Connection, codes: Collection[UUID], now: datetime) -
     """The job of each code that is heard, its target locked; codes that were not used for a minute are marked as used."""
     memory, mark = _Memory.of(conn), to_micros(now)
     known = {code: found for code in codes if (found := memory.codes.get(code)) is not None and _is_heard(found, mark)}
-    if known and len(known) < len(codes) and conn.dialect.name != "sqlite":
+    if len(known) < len(codes) and conn.dialect.name != "sqlite":
+        # In one order with those that are known; and a code that is read while a publish takes it away, of which the
+        # target alone is read anew after the wait, would be remembered.
         lock_jobs(conn, codes, ())
     jobs = _recalled(conn, memory, {found.target_id for found in known.values()})
     known = {code: found for code, found in known.items() if _is_of(found, jobs)}

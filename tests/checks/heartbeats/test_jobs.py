@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -26,6 +27,7 @@ from checks.store.upgrade import upgrade
 from tests.checks.heartbeats.asking import CODE
 from tests.checks.workers import monitor_of
 from tests.factories import NOON, at
+from tests.waiting import wait_until
 
 OTHER = UUID("5b2b7a3c-3a55-4b7e-8b55-0a5d7d7c1f02")
 
@@ -169,6 +171,30 @@ def test_a_code_that_was_taken_away_is_not_remembered(store: sa.Engine) -> None:
         with store.begin() as publishing:
             publish(publishing, [replace(monitor, revision=2, ping_codes=(OTHER,))], at(2))
         assert [ping(conn, code, 3) for code in (OTHER, CODE)] == [Verdict.STORED, Verdict.UNKNOWN]
+
+
+def test_a_code_that_is_taken_away_while_it_is_read_is_not_remembered(postgresql_store: sa.Engine) -> None:
+    store = postgresql_store  # a transaction on SQLite holds the file
+    monitor = replace(monitor_of(kind="heartbeat", schedule={"every": "60s"}), ping_codes=(CODE, OTHER))
+    with store.begin() as publishing:
+        publish(publishing, [monitor], NOON)
+        # It is up already: one that becomes so is read again.
+        hear_all(publishing, [Ping(address=OTHER, action=Action.SUCCESS, received_at=at(0))], at(0))
+
+    def ping(conn: sa.Connection, seconds: float) -> Verdict:
+        with conn.begin():
+            return hear_all(conn, [Ping(address=CODE, action=Action.SUCCESS, received_at=at(seconds))], at(seconds))[0][
+                0
+            ]
+
+    waiting = sa.text("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+    with store.connect() as conn, store.connect() as looking, ThreadPoolExecutor(1) as pool:
+        with store.begin() as publishing:
+            publish(publishing, [replace(monitor, revision=2, ping_codes=(OTHER,))], at(1))
+            first = pool.submit(ping, conn, 1)
+            wait_until(lambda: looking.execute(waiting).first(), within=20, what="the ping waits for the target")
+        assert first.result() in {Verdict.STORED, Verdict.UNKNOWN}  # both happened at once
+        assert ping(conn, 3) is Verdict.UNKNOWN
 
 
 def test_a_replaced_code_ends_when_it_was_to_end(store: sa.Engine) -> None:
